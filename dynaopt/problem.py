@@ -1,0 +1,291 @@
+"""The problem of one window: what arrives, what may run, what it must keep to.
+
+`docs/problem.md` gives the mathematics; `formulation` writes it as an integer program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dynaopt.errors import InvalidInputError
+from dynaopt.profile import FloatArray, Profile, slo_rates_rps
+from dynaopt.request_class import REQUEST_CLASSES, is_promotable
+from dynaopt.slo import Slo
+
+
+class Cluster(BaseModel):
+    """What the operator decides before any window is planned.
+
+    Parameters
+    ----------
+    num_gpus
+        GPUs that all models share.
+    headroom
+        Share by which every instance can absorb more than its load at the busiest minute; 0.1 means 10 %.
+    reserve
+        Spare capacity of each pool: a share of it, or ``"n+1"`` so that its largest instance may fail.
+    power_cap_w
+        Most mean power of the whole cluster in a window, in watts.
+    unused_gpus
+        Whether GPUs without a model are released or stay on; the profile says what they draw.
+    fixed_mix
+        For a model, how many instances of each tensor-parallel degree run: no more, no fewer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_gpus: Annotated[int, Field(gt=0)] = 320
+    headroom: Annotated[float, Field(ge=0)] = 0.1
+    reserve: Annotated[float, Field(ge=0, lt=1)] | Literal["n+1"] = 0.0
+    power_cap_w: Annotated[float, Field(gt=0)] | None = None
+    unused_gpus: Literal["released", "on"] = "released"
+    fixed_mix: Mapping[str, Mapping[int, Annotated[int, Field(ge=0)]]] = {}
+
+    @classmethod
+    def of(cls, **options: Any) -> Cluster:
+        """Make one, telling of a bad option in the words of `errors`.
+
+        Raises
+        ------
+        InvalidInputError
+            If an option is unknown or out of range.
+        """
+        try:
+            return cls(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise InvalidInputError(
+                f"option {first['loc'][0]}",
+                expected=first["msg"].removeprefix("Input should be "),
+                found=str(first["input"]),
+            ) from None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class WindowDemand:
+    """What arrives in one window.
+
+    Parameters
+    ----------
+    start
+        Start of the window, UTC.
+    window_s
+        Its length, in seconds.
+    rate_rps
+        For each model, the mean arrival rate of each of `REQUEST_CLASSES`, in requests per second, shape (9,).
+    peak_factor
+        For each model, how far the busiest minute stands above the mean; at least 1.
+    """
+
+    start: pd.Timestamp
+    window_s: float
+    rate_rps: Mapping[str, FloatArray]
+    peak_factor: Mapping[str, float]
+
+    def problem(self, profiles: Profile | Sequence[Profile], *, slo: Slo | None = None, **cluster: Any) -> Problem:
+        """Pose the problem of this window.
+
+        Parameters
+        ----------
+        profiles
+            A profile for each model in the demand. A demand that names no model (``""``) is that of the only profile.
+        slo
+            Latency objectives; Table IV of the DynamoLLM paper by default.
+        **cluster
+            Fields of `Cluster`, for example ``num_gpus=320``.
+        """
+        listed = [profiles] if isinstance(profiles, Profile) else list(profiles)
+        demand = self
+        if list(self.rate_rps) == [""] and len(listed) == 1:
+            only = listed[0].model
+            demand = replace(self, rate_rps={only: self.rate_rps[""]}, peak_factor={only: self.peak_factor[""]})
+        by_model = {p.model: p for p in listed}
+        return Problem(demand=demand, profiles=by_model, slo=slo or Slo.table_iv(), cluster=Cluster.of(**cluster))
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PoolOption:
+    """A configuration as one pool may run it: its power curve up to what an instance may be given.
+
+    Parameters
+    ----------
+    tp
+        Tensor-parallel degree: GPUs of an instance.
+    frequency_mhz
+        GPU clock, in MHz.
+    rate_rps
+        Breakpoints 0 = r_0 < r_1 < ... < r_m, in requests per second. The last is the instance's capacity: the load
+        at which it just keeps its SLO, divided by (peak factor times (1 + headroom)).
+    power_w
+        Power of the instance at each breakpoint, in watts, shape (m + 1,).
+    """
+
+    tp: int
+    frequency_mhz: int
+    rate_rps: FloatArray
+    power_w: FloatArray
+
+    @property
+    def capacity_rps(self) -> float:
+        """Most load that an instance may be given, in requests per second."""
+        return float(self.rate_rps[-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Pool:
+    """The instances that serve one class of one model, and the classes promoted to it.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    request_class
+        The class that the pool is named after.
+    rate_rps
+        Arrival rate of that class, in requests per second.
+    gpu_power_w
+        What a GPU in this pool adds to the power beside its instance's own: its share of the host, in watts.
+    options
+        Configurations that keep the SLO here, by `tp` and then by clock. May be empty.
+    """
+
+    model: str
+    request_class: str
+    rate_rps: float
+    gpu_power_w: float
+    options: tuple[PoolOption, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Problem:
+    """One window's input to a solver. Immutable; `replace` gives a changed one.
+
+    Parameters
+    ----------
+    demand
+        What arrives.
+    profiles
+        The profile of each model.
+    slo
+        Latency objectives.
+    cluster
+        Limits and reserves.
+
+    Attributes
+    ----------
+    pools
+        One for each model and class, in that order. The index of a pool is also that of its class's arrivals.
+    promotions
+        Pairs (class, pool) of indices into `pools`: the pools that may serve each class, its own among them.
+    unused_gpu_power_w
+        What a GPU without a model draws, in watts.
+
+    Raises
+    ------
+    InvalidInputError
+        If a model has no profile, the profiles are for different GPUs, or a fixed mix names what there is not.
+    """
+
+    demand: WindowDemand
+    profiles: Mapping[str, Profile]
+    slo: Slo
+    cluster: Cluster
+    pools: tuple[Pool, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_profiles(self.demand, self.profiles)
+        _check_fixed_mix(self.cluster, self.profiles)
+        pools = tuple(self._pool(model, at) for model in self.demand.rate_rps for at in range(len(REQUEST_CLASSES)))
+        object.__setattr__(self, "pools", pools)
+
+    def _pool(self, model: str, at: int) -> Pool:
+        profile = self.profiles[model]
+        shrink = self.demand.peak_factor[model] * (1 + self.cluster.headroom)
+        slo_rates = slo_rates_rps(profile, self.slo)
+        options = tuple(
+            _option(profile, key, slo_rates[key] / shrink) for key in sorted(slo_rates) if key[2] == REQUEST_CLASSES[at]
+        )
+        return Pool(
+            model=model,
+            request_class=REQUEST_CLASSES[at],
+            rate_rps=float(self.demand.rate_rps[model][at]),
+            gpu_power_w=profile.metadata.power.host_w / profile.metadata.gpus_per_server,
+            options=options,
+        )
+
+    @cached_property
+    def promotions(self) -> tuple[tuple[int, int], ...]:
+        """Pairs (class, pool): the pools that may serve each class."""
+        return tuple(
+            (c, p)
+            for c, own in enumerate(self.pools)
+            for p, pool in enumerate(self.pools)
+            if own.model == pool.model and is_promotable(own.request_class, pool.request_class)
+        )
+
+    @property
+    def num_gpus(self) -> int:
+        """GPUs that all models share."""
+        return self.cluster.num_gpus
+
+    @property
+    def unused_gpu_power_w(self) -> float:
+        """What a GPU without a model draws, in watts."""
+        power = next(iter(self.profiles.values())).metadata.power
+        return power.gpu_on_w if self.cluster.unused_gpus == "on" else power.gpu_released_w
+
+    def replace(self, **changes: Any) -> Problem:
+        """Return a problem with some of its inputs changed.
+
+        Parameters
+        ----------
+        **changes
+            Fields of `Problem` (``demand``, ``profiles``, ``slo``, ``cluster``) or of `Cluster`.
+        """
+        own = {name: changes.pop(name) for name in ("demand", "profiles", "slo", "cluster") if name in changes}
+        cluster = own.pop("cluster", self.cluster)
+        if changes:
+            cluster = Cluster.of(**{**cluster.model_dump(), **changes})
+        return replace(self, cluster=cluster, **own)
+
+    def __repr__(self) -> str:
+        rates = sum(p.rate_rps for p in self.pools)
+        return f"Problem({self.demand.start}, {rates:.1f} requests/s, {len(self.pools)} pools, {self.num_gpus} GPUs)"
+
+
+def _option(profile: Profile, key: tuple[int, int, str], capacity_rps: float) -> PoolOption:
+    curve = profile.curves[key]
+    inside = curve.rate_rps < capacity_rps * (1 - 1e-9)
+    rates = np.append(curve.rate_rps[inside], capacity_rps)
+    return PoolOption(
+        tp=key[0], frequency_mhz=key[1], rate_rps=rates, power_w=np.interp(rates, curve.rate_rps, curve.power_w)
+    )
+
+
+def _check_profiles(demand: WindowDemand, profiles: Mapping[str, Profile]) -> None:
+    for model in demand.rate_rps:
+        if model not in profiles:
+            raise InvalidInputError(
+                "profiles", expected=f"one for model '{model}'", found=f"only {', '.join(profiles) or 'none'}"
+            )
+    gpus = {p.metadata.gpu for p in profiles.values()}
+    if len(gpus) > 1:
+        raise InvalidInputError("profiles", expected="one kind of GPU in a cluster", found=", ".join(sorted(gpus)))
+
+
+def _check_fixed_mix(cluster: Cluster, profiles: Mapping[str, Profile]) -> None:
+    for model, mix in cluster.fixed_mix.items():
+        if model not in profiles:
+            raise InvalidInputError("option fixed_mix", expected=f"a model of {', '.join(profiles)}", found=model)
+        unknown = set(mix) - set(profiles[model].tps)
+        if unknown:
+            raise InvalidInputError(
+                "option fixed_mix", expected=f"TP of {profiles[model].tps}", found=f"TP {sorted(unknown)}"
+            )

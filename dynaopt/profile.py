@@ -1,0 +1,245 @@
+"""What was measured or modelled offline: power and latency of an instance against its load.
+
+A profile is a folder with ``profile.toml`` (what it is and where its numbers come from), ``load.csv`` (one curve for
+each configuration and request class, and for each whole mix) and, where it has mixes, ``mix.csv`` (the latencies
+that each class sees inside a mix). `docs/formats.md` describes all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from dynaopt.errors import UnknownNameError
+from dynaopt.request_class import CutPoints
+from dynaopt.slo import Slo
+
+FloatArray = npt.NDArray[np.float64]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Power(_Section):
+    """Powers that do not depend on load, in watts; the power of a loaded instance stands in the curves.
+
+    `gpu_released_w` is drawn by a GPU that was given back or is off, `gpu_on_w` by one that is on without a model,
+    `start_up_gpu_w` by one on which an instance is starting. `host_w` is what a server draws beside its GPUs.
+    """
+
+    gpu_released_w: NonNegative = 0.0
+    gpu_on_w: NonNegative
+    start_up_gpu_w: NonNegative
+    host_w: NonNegative = 0.0
+
+
+class StartUp(_Section):
+    """How long it takes until a new instance serves, in seconds.
+
+    `cold_s` on GPUs that were not in use; `reshard_s` on GPUs that held the same model at another tensor-parallel
+    degree.
+    """
+
+    cold_s: NonNegative
+    reshard_s: NonNegative
+
+
+class ClassCuts(_Section):
+    """The longest S and the longest M, of inputs and of outputs, in tokens."""
+
+    input_tokens: tuple[int, int]
+    output_tokens: tuple[int, int]
+
+
+class Provenance(_Section):
+    """Where one quantity comes from: how it was got, from what source, under which licence."""
+
+    quantity: str
+    basis: Literal["measured", "fitted", "modelled", "assumed"]
+    source: str
+    licence: str
+    note: str = ""
+
+
+class Metadata(_Section):
+    """The content of ``profile.toml``."""
+
+    format_version: Literal[1]
+    name: str
+    version: str
+    model: str
+    gpu: str
+    engine: str
+    gpus_per_server: Annotated[int, Field(gt=0)]
+    power: Power
+    start_up: StartUp
+    classes: ClassCuts
+    provenance: tuple[Provenance, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LoadCurve:
+    """Power and latency of one configuration that serves one class, against the load on it.
+
+    All arrays have shape (m + 1,) and run over the same loads; between two loads the curve is linear, and beyond the
+    last there is nothing.
+
+    Parameters
+    ----------
+    tp
+        Tensor-parallel degree: the number of GPUs.
+    frequency_mhz
+        GPU clock, in MHz.
+    request_class
+        A class, or ``ALL-…`` for the whole mix of a service.
+    rate_rps
+        Load offered to the instance, in requests per second; starts at 0 and increases.
+    power_w
+        Mean power of the whole instance, in watts.
+    ttft_p50_s, ttft_p99_s, tbt_p50_s, tbt_p99_s
+        Percentiles of the latencies, in seconds.
+    class_latencies
+        For a mix, the P99 TTFT and the P99 TBT that each class in it sees, in seconds, shape (m + 1,) each.
+    """
+
+    tp: int
+    frequency_mhz: int
+    request_class: str
+    rate_rps: FloatArray
+    power_w: FloatArray
+    ttft_p50_s: FloatArray
+    ttft_p99_s: FloatArray
+    tbt_p50_s: FloatArray
+    tbt_p99_s: FloatArray
+    class_latencies: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+
+    def slo_rate_rps(self, slo: Slo) -> float | None:
+        """Return the last load up to which the P99 TTFT and the P99 TBT keep their bounds.
+
+        Parameters
+        ----------
+        slo
+            The bounds. A mix keeps its SLO when each of its classes keeps its own.
+
+        Returns
+        -------
+        float or None
+            Requests per second; None when not even an unloaded instance keeps the bounds.
+        """
+        latencies = self.class_latencies or {self.request_class: (self.ttft_p99_s, self.tbt_p99_s)}
+        rates = [
+            _last_rate_within(self.rate_rps, values, bound)
+            for request_class, pair in latencies.items()
+            for values, bound in zip(pair, slo.of(request_class), strict=True)
+        ]
+        kept = [rate for rate in rates if rate is not None]
+        return min(kept) if len(kept) == len(rates) and min(kept) > 0 else None
+
+    def power_at_w(self, rate_rps: float) -> float:
+        """Interpolate the power at a load within the curve.
+
+        Raises
+        ------
+        ValueError
+            If the load is negative or beyond the last one in the curve.
+        """
+        last = self.rate_rps[-1]
+        if not 0 <= rate_rps <= last * (1 + 1e-9):
+            raise ValueError(f"The load must lie in [0, {last:g}] requests/s, got {rate_rps:g}.")
+        return float(np.interp(rate_rps, self.rate_rps, self.power_w))
+
+
+def _last_rate_within(rates: FloatArray, values: FloatArray, bound: float) -> float | None:
+    """Load at which a linear interpolation of `values` first exceeds `bound`; None if it does so from the start."""
+    above = np.flatnonzero(values > bound)
+    if above.size == 0:
+        return float(rates[-1])
+    at = int(above[0])
+    if at == 0:
+        return None
+    share = (bound - values[at - 1]) / (values[at] - values[at - 1])
+    return float(rates[at - 1] + share * (rates[at] - rates[at - 1]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """All curves of one model on one kind of GPU, and what goes with them.
+
+    Parameters
+    ----------
+    metadata
+        The content of ``profile.toml``.
+    curves
+        Every curve, by (`tp`, `frequency_mhz`, `request_class`).
+    sha256
+        Digest of the files that it was read from; empty for one made in memory.
+    """
+
+    metadata: Metadata
+    curves: Mapping[tuple[int, int, str], LoadCurve]
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the profile, for example ``llama2-70b-h100``."""
+        return self.metadata.name
+
+    @property
+    def model(self) -> str:
+        """Name of the model, as demand tables have it."""
+        return self.metadata.model
+
+    @property
+    def cut_points(self) -> CutPoints:
+        """Where this profile's classes are cut."""
+        return CutPoints(self.metadata.classes.input_tokens, self.metadata.classes.output_tokens)
+
+    @property
+    def tps(self) -> tuple[int, ...]:
+        """Tensor-parallel degrees, ascending."""
+        return tuple(sorted({tp for tp, _, _ in self.curves}))
+
+    @property
+    def frequencies_mhz(self) -> tuple[int, ...]:
+        """GPU clocks, ascending."""
+        return tuple(sorted({f for _, f, _ in self.curves}))
+
+    def of_class(self, request_class: str) -> Iterator[LoadCurve]:
+        """Iterate over the curves of a class, by `tp` and then by clock."""
+        return (self.curves[key] for key in sorted(self.curves) if key[2] == request_class)
+
+    def curve(self, tp: int, frequency_mhz: int, request_class: str) -> LoadCurve:
+        """Return one curve.
+
+        Raises
+        ------
+        UnknownNameError
+            If the profile has no such curve.
+        """
+        try:
+            return self.curves[tp, frequency_mhz, request_class]
+        except KeyError:
+            known = f"TP {self.tps}, clocks {self.frequencies_mhz} MHz"
+            raise UnknownNameError(
+                f"profile {self.name}", expected=known, found=f"TP{tp} at {frequency_mhz} MHz for {request_class}"
+            ) from None
+
+    def __repr__(self) -> str:
+        classes = sorted({c for _, _, c in self.curves})
+        return f"Profile({self.name}: TP {self.tps}, {self.frequencies_mhz} MHz, {', '.join(classes)})"
+
+
+@lru_cache(maxsize=64)
+def slo_rates_rps(profile: Profile, slo: Slo) -> Mapping[tuple[int, int, str], float]:
+    """Return `LoadCurve.slo_rate_rps` of every curve that can keep its SLO at all, by the keys of `Profile.curves`."""
+    rates = {key: curve.slo_rate_rps(slo) for key, curve in profile.curves.items()}
+    return {key: rate for key, rate in rates.items() if rate is not None}

@@ -1,0 +1,220 @@
+"""Tables as files: read with every cell checked, written whole or not at all.
+
+CSV and Parquet; the file's ending decides. A cell that does not fit its column is refused with its place.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from dynaopt.errors import InvalidInputError, MissingFileError, location
+
+Kind = Literal["text", "number", "integer", "timestamp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table format.
+
+    Parameters
+    ----------
+    name
+        Its header.
+    kind
+        What its cells hold. Timestamps are ISO 8601 and become UTC.
+    minimum
+        The least number allowed.
+    positive
+        Whether 0 is refused too.
+    required
+        Whether the column must be there. A column that is there has no empty cells, unless `nullable`.
+    nullable
+        Whether cells may be empty.
+    choices
+        The texts allowed.
+    """
+
+    name: str
+    kind: Kind = "number"
+    minimum: float | None = None
+    positive: bool = False
+    required: bool = True
+    nullable: bool = False
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def expectation(self) -> str:
+        """What a cell must be, in words."""
+        if self.choices is not None:
+            return f"one of {', '.join(self.choices)}"
+        if self.kind == "text":
+            return "a text"
+        if self.kind == "timestamp":
+            return "an ISO 8601 timestamp such as 2024-05-12T00:00:00Z"
+        noun = "an integer" if self.kind == "integer" else "a number"
+        if self.positive:
+            return f"{noun} above 0"
+        return noun if self.minimum is None else f"{noun} of at least {self.minimum:g}"
+
+
+def read_table(path: str | Path, columns: Sequence[Column], *, key: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table and check it cell by cell.
+
+    Parameters
+    ----------
+    path
+        A ``.csv`` or ``.parquet`` file.
+    columns
+        The format. Columns that it does not name are refused, since one may be a misspelt optional column.
+    key
+        Columns that together name a row; a second row of the same name is refused. Absent ones are ignored.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns that are there, in the order of the format, with a fresh index.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    InvalidInputError
+        If the file cannot be parsed, a column is missing or unknown, or a cell does not fit; with the place.
+    """
+    path = Path(path)
+    raw = _read_raw(path)
+    _check_header(path, list(raw.columns), columns)
+    if raw.empty:
+        raise InvalidInputError(str(path), expected="at least one row", found="a header and nothing below it")
+    frame = pd.DataFrame({c.name: _convert(path, raw[c.name], c) for c in columns if c.name in raw})
+    present = [name for name in key if name in frame]
+    if present:
+        _check_key(path, frame, present)
+    return frame
+
+
+def write_table(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table; the file appears whole or not at all, even if the machine stops half-way.
+
+    Parameters
+    ----------
+    frame
+        What to write. Timestamps in CSV are written as ISO 8601 in UTC.
+    path
+        A ``.csv`` or ``.parquet`` file; the folder must exist.
+    """
+    path = Path(path)
+    with atomic_path(path) as partial:
+        if path.suffix == ".parquet":
+            frame.to_parquet(partial, index=False)
+        else:
+            frame.to_csv(partial, index=False, date_format="%Y-%m-%dT%H:%M:%SZ", lineterminator="\n")
+
+
+class atomic_path:  # noqa: N801 - reads as a function: `with atomic_path(path) as partial`
+    """Give a temporary name beside `path`, moved over `path` when the block ends well and removed when it does not."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __enter__(self) -> Path:
+        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=self.path.suffix, dir=self.path.parent)
+        os.close(handle)
+        self.partial = Path(name)
+        return self.partial
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        if kind is not None:
+            self.partial.unlink(missing_ok=True)
+            return
+        with self.partial.open("rb") as file:
+            os.fsync(file.fileno())
+        self.partial.chmod(0o644)
+        self.partial.replace(self.path)
+
+
+def _read_raw(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise MissingFileError(str(path), expected="a file", found="nothing there")
+    if path.suffix not in (".csv", ".parquet"):
+        raise InvalidInputError(str(path), expected="a .csv or .parquet file", found=f"'{path.suffix}'")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path, dtype=str, comment="#", keep_default_na=False, skip_blank_lines=False)
+    except pd.errors.EmptyDataError:
+        raise InvalidInputError(str(path), expected="a header and rows", found="an empty file") from None
+    except Exception as error:  # pandas and PyArrow raise a dozen kinds here, all meaning "not such a file"
+        reason = str(error).strip().splitlines()[0]
+        raise InvalidInputError(str(path), expected=f"a readable {path.suffix} table", found=reason) from error
+
+
+def _check_header(path: Path, found: list[str], columns: Sequence[Column]) -> None:
+    known = [c.name for c in columns]
+    for column in columns:
+        if column.required and column.name not in found:
+            raise InvalidInputError(
+                location(path, line=1), expected=f"a column '{column.name}'", found=f"only {', '.join(found)}"
+            )
+    for name in found:
+        if name not in known:
+            raise InvalidInputError(
+                location(path, line=1), expected=f"only the columns {', '.join(known)}", found=f"'{name}'"
+            )
+
+
+def _convert(path: Path, cells: pd.Series, column: Column) -> pd.Series:
+    text = cells.astype(str)
+    empty = (text.str.strip() == "") | cells.isna()
+    if column.kind == "text":
+        values, good = text.where(~empty, None), ~empty
+        if column.choices is not None:
+            good &= text.isin(column.choices)
+    elif column.kind == "timestamp":
+        values = pd.to_datetime(cells.where(~empty, None), utc=True, errors="coerce", format="ISO8601").dt.as_unit("us")
+        good = values.notna()
+    else:
+        values = pd.to_numeric(cells.where(~empty, np.nan), errors="coerce").astype(float)
+        good = pd.Series(np.isfinite(values), index=values.index)
+        if column.kind == "integer":
+            good &= values == values.round()
+        if column.minimum is not None:
+            good &= values >= column.minimum
+        if column.positive:
+            good &= values > 0
+    if column.nullable:
+        good |= empty
+    if not good.all():
+        at = int(np.flatnonzero(~good.to_numpy())[0])
+        found = "an empty cell" if empty.iloc[at] else f"'{text.iloc[at]}'"
+        raise InvalidInputError(_place(path, at, column.name), expected=column.expectation, found=found)
+    return values.astype("int64") if column.kind == "integer" and not column.nullable else values
+
+
+def _check_key(path: Path, frame: pd.DataFrame, key: list[str]) -> None:
+    repeated = frame.duplicated(key)
+    if repeated.any():
+        at = int(np.flatnonzero(repeated.to_numpy())[0])
+        name = ", ".join(f"{k}={frame[k].iloc[at]}" for k in key)
+        raise InvalidInputError(_place(path, at), expected="each row once", found=f"a second row for {name}")
+
+
+def _place(path: Path, at: int, column: str | None = None) -> str:
+    if path.suffix == ".parquet":
+        return location(path, row=at + 1, column=column)
+    return location(path, line=_line_of_row(path, at), column=column)
+
+
+def _line_of_row(path: Path, at: int) -> int:
+    """Line of the file on which data row `at` (from 0) stands, comment lines counted."""
+    with path.open() as file:
+        data_lines = [n for n, text in enumerate(file, start=1) if not text.startswith("#")]
+    return data_lines[at + 1] if at + 1 < len(data_lines) else data_lines[-1]
