@@ -60,6 +60,13 @@ class ClassCuts(_Section):
     output_tokens: tuple[int, int]
 
 
+class Mix(_Section):
+    """A service's whole mix, whose curves have the `request_class` `name`: the share of requests of each class."""
+
+    name: str
+    shares: dict[str, NonNegative]
+
+
 class Provenance(_Section):
     """Where one quantity comes from: how it was got, from what source, under which licence."""
 
@@ -83,6 +90,7 @@ class Metadata(_Section):
     power: Power
     start_up: StartUp
     classes: ClassCuts
+    mixes: tuple[Mix, ...] = ()
     provenance: tuple[Provenance, ...]
 
 

@@ -173,30 +173,40 @@ def _check_header(path: Path, found: list[str], columns: Sequence[Column]) -> No
 
 def _convert(path: Path, cells: pd.Series, column: Column) -> pd.Series:
     text = cells.astype(str)
-    empty = (text.str.strip() == "") | cells.isna()
-    if column.kind == "text":
-        values, good = text.where(~empty, None), ~empty
-        if column.choices is not None:
-            good &= text.isin(column.choices)
-    elif column.kind == "timestamp":
-        values = pd.to_datetime(cells.where(~empty, None), utc=True, errors="coerce", format="ISO8601").dt.as_unit("us")
-        good = values.notna()
-    else:
-        values = pd.to_numeric(cells.where(~empty, np.nan), errors="coerce").astype(float)
-        good = pd.Series(np.isfinite(values), index=values.index)
-        if column.kind == "integer":
-            good &= values == values.round()
-        if column.minimum is not None:
-            good &= values >= column.minimum
-        if column.positive:
-            good &= values > 0
-    if column.nullable:
-        good |= empty
+    empty = cells.isna() | (text.str.strip() == "")
+    values, good = _PARSERS[column.kind](cells.where(~empty), column)
+    good = good | empty if column.nullable else good & ~empty
     if not good.all():
         at = int(np.flatnonzero(~good.to_numpy())[0])
         found = "an empty cell" if empty.iloc[at] else f"'{text.iloc[at]}'"
         raise InvalidInputError(_place(path, at, column.name), expected=column.expectation, found=found)
     return values.astype("int64") if column.kind == "integer" and not column.nullable else values
+
+
+def _parse_text(cells: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
+    good = cells.notna() if column.choices is None else cells.isin(column.choices)
+    return cells, good
+
+
+def _parse_timestamp(cells: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:  # noqa: ARG001
+    values = pd.to_datetime(cells, utc=True, errors="coerce", format="ISO8601").dt.as_unit("us")
+    return values, values.notna()
+
+
+def _parse_number(cells: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
+    values = pd.to_numeric(cells, errors="coerce").astype(float)
+    numbers = values.to_numpy()
+    good = np.isfinite(numbers)
+    if column.kind == "integer":
+        good &= numbers == np.round(numbers)
+    if column.minimum is not None:
+        good &= numbers >= column.minimum
+    if column.positive:
+        good &= numbers > 0
+    return values, pd.Series(good, index=values.index)
+
+
+_PARSERS = {"text": _parse_text, "timestamp": _parse_timestamp, "number": _parse_number, "integer": _parse_number}
 
 
 def _check_key(path: Path, frame: pd.DataFrame, key: list[str]) -> None:
