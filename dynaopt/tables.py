@@ -5,6 +5,7 @@ CSV and Parquet; the file's ending decides. A cell that does not fit its column 
 
 from __future__ import annotations
 
+import csv
 import os
 import tempfile
 from collections.abc import Sequence
@@ -98,7 +99,7 @@ def read_table(path: str | Path, columns: Sequence[Column], *, key: Sequence[str
     present = [name for name in key if name in frame]
     if present:
         _check_key(path, frame, present)
-    return frame
+    return frame.reset_index(drop=True)
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
@@ -142,19 +143,51 @@ class atomic_path:  # noqa: N801 - reads as a function: `with atomic_path(path) 
 
 
 def _read_raw(path: Path) -> pd.DataFrame:
+    """Read all cells; the index says where each row stands: its line in a CSV file, its number in another."""
     if not path.is_file():
         raise MissingFileError(str(path), expected="a file", found="nothing there")
-    if path.suffix not in (".csv", ".parquet"):
-        raise InvalidInputError(str(path), expected="a .csv or .parquet file", found=f"'{path.suffix}'")
+    if path.suffix == ".csv":
+        return _read_csv(path)
+    if path.suffix == ".parquet":
+        return _read_parquet(path)
+    raise InvalidInputError(str(path), expected="a .csv or .parquet file", found=f"'{path.suffix}'")
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, comment="#", keep_default_na=False, skip_blank_lines=False)
-    except pd.errors.EmptyDataError:
-        raise InvalidInputError(str(path), expected="a header and rows", found="an empty file") from None
-    except Exception as error:  # pandas and PyArrow raise a dozen kinds here, all meaning "not such a file"
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InvalidInputError(str(path), expected=f"a readable {path.suffix} table", found=reason) from error
+        raise InvalidInputError(str(path), expected="a readable .parquet table", found=reason) from error
+    return frame.set_axis(range(1, len(frame) + 1))
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            # Comments become blank rather than vanish, so that the reader still counts them.
+            reader = csv.reader(("\n" if text.startswith("#") else text for text in file), strict=True)
+            for row in reader:
+                if row:
+                    rows.append(row)
+                    lines.append(reader.line_num)
+                    _check_width(path, reader.line_num, row, rows[0])
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InvalidInputError(
+            location(path, line=lines[-1] + 1 if lines else 1),
+            expected="comma-separated text in UTF-8",
+            found=str(error),
+        ) from error
+    if not rows:
+        raise InvalidInputError(str(path), expected="a header and rows", found="an empty file")
+    return pd.DataFrame(rows[1:], columns=pd.Index(rows[0]), index=pd.Index(lines[1:], dtype="int64"), dtype=str)
+
+
+def _check_width(path: Path, line: int, row: list[str], header: list[str]) -> None:
+    if len(row) != len(header):
+        raise InvalidInputError(location(path, line=line), expected=f"{len(header)} cells", found=f"{len(row)}")
 
 
 def _check_header(path: Path, found: list[str], columns: Sequence[Column]) -> None:
@@ -164,7 +197,9 @@ def _check_header(path: Path, found: list[str], columns: Sequence[Column]) -> No
             raise InvalidInputError(
                 location(path, line=1), expected=f"a column '{column.name}'", found=f"only {', '.join(found)}"
             )
-    for name in found:
+    for at, name in enumerate(found):
+        if name in found[:at]:
+            raise InvalidInputError(location(path, line=1), expected="each column once", found=f"'{name}' twice")
         if name not in known:
             raise InvalidInputError(
                 location(path, line=1), expected=f"only the columns {', '.join(known)}", found=f"'{name}'"
@@ -179,7 +214,7 @@ def _convert(path: Path, cells: pd.Series, column: Column) -> pd.Series:
     if not good.all():
         at = int(np.flatnonzero(~good.to_numpy())[0])
         found = "an empty cell" if empty.iloc[at] else f"'{text.iloc[at]}'"
-        raise InvalidInputError(_place(path, at, column.name), expected=column.expectation, found=found)
+        raise InvalidInputError(_place(path, cells.index[at], column.name), expected=column.expectation, found=found)
     return values.astype("int64") if column.kind == "integer" and not column.nullable else values
 
 
@@ -214,17 +249,12 @@ def _check_key(path: Path, frame: pd.DataFrame, key: list[str]) -> None:
     if repeated.any():
         at = int(np.flatnonzero(repeated.to_numpy())[0])
         name = ", ".join(f"{k}={frame[k].iloc[at]}" for k in key)
-        raise InvalidInputError(_place(path, at), expected="each row once", found=f"a second row for {name}")
+        raise InvalidInputError(
+            _place(path, frame.index[at]), expected="each row once", found=f"a second row for {name}"
+        )
 
 
-def _place(path: Path, at: int, column: str | None = None) -> str:
-    if path.suffix == ".parquet":
-        return location(path, row=at + 1, column=column)
-    return location(path, line=_line_of_row(path, at), column=column)
-
-
-def _line_of_row(path: Path, at: int) -> int:
-    """Line of the file on which data row `at` (from 0) stands, comment lines counted."""
-    with path.open() as file:
-        data_lines = [n for n, text in enumerate(file, start=1) if not text.startswith("#")]
-    return data_lines[at + 1] if at + 1 < len(data_lines) else data_lines[-1]
+def _place(path: Path, number: int, column: str | None = None) -> str:
+    if path.suffix == ".csv":
+        return location(path, line=number, column=column)
+    return location(path, row=number, column=column)
