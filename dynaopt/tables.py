@@ -66,7 +66,9 @@ class Column:
         return noun if self.minimum is None else f"{noun} of at least {self.minimum:g}"
 
 
-def read_table(path: str | Path, columns: Sequence[Column], *, key: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: str | Path, columns: Sequence[Column], *, key: Sequence[str] = (), keep_places: bool = False
+) -> pd.DataFrame:
     """Read a table and check it cell by cell.
 
     Parameters
@@ -77,11 +79,13 @@ def read_table(path: str | Path, columns: Sequence[Column], *, key: Sequence[str
         The format. Columns that it does not name are refused, since one may be a misspelt optional column.
     key
         Columns that together name a row; a second row of the same name is refused. Absent ones are ignored.
+    keep_places
+        Whether the index tells where each row stands in the file, for `place`; else it is fresh.
 
     Returns
     -------
     pandas.DataFrame
-        The columns that are there, in the order of the format, with a fresh index.
+        The columns that are there, in the order of the format.
 
     Raises
     ------
@@ -99,7 +103,24 @@ def read_table(path: str | Path, columns: Sequence[Column], *, key: Sequence[str
     present = [name for name in key if name in frame]
     if present:
         _check_key(path, frame, present)
-    return frame.reset_index(drop=True)
+    return frame if keep_places else frame.reset_index(drop=True)
+
+
+def place(path: str | Path, number: int, column: str | None = None) -> str:
+    """Say where a row of a table stands.
+
+    Parameters
+    ----------
+    path
+        The file.
+    number
+        Its index in a frame read with ``keep_places=True``: a line of a CSV file, a row of another.
+    column
+        Name of the column.
+    """
+    if Path(path).suffix == ".csv":
+        return location(path, line=number, column=column)
+    return location(path, row=number, column=column)
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
@@ -214,7 +235,7 @@ def _convert(path: Path, cells: pd.Series, column: Column) -> pd.Series:
     if not good.all():
         at = int(np.flatnonzero(~good.to_numpy())[0])
         found = "an empty cell" if empty.iloc[at] else f"'{text.iloc[at]}'"
-        raise InvalidInputError(_place(path, cells.index[at], column.name), expected=column.expectation, found=found)
+        raise InvalidInputError(place(path, cells.index[at], column.name), expected=column.expectation, found=found)
     return values.astype("int64") if column.kind == "integer" and not column.nullable else values
 
 
@@ -250,11 +271,5 @@ def _check_key(path: Path, frame: pd.DataFrame, key: list[str]) -> None:
         at = int(np.flatnonzero(repeated.to_numpy())[0])
         name = ", ".join(f"{k}={frame[k].iloc[at]}" for k in key)
         raise InvalidInputError(
-            _place(path, frame.index[at]), expected="each row once", found=f"a second row for {name}"
+            place(path, frame.index[at]), expected="each row once", found=f"a second row for {name}"
         )
-
-
-def _place(path: Path, number: int, column: str | None = None) -> str:
-    if path.suffix == ".csv":
-        return location(path, line=number, column=column)
-    return location(path, row=number, column=column)
