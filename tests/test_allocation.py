@@ -1,0 +1,49 @@
+"""Tests of `dynaopt.allocation`."""
+
+import pytest
+from builders import make_metadata, make_problem, make_profile, same_for_all_classes
+
+from dynaopt.allocation import Load, Route, make_allocation
+from dynaopt.profile import Profile
+
+TINY = make_profile(same_for_all_classes(2, 1000, [(0, 100), (2, 300), (4, 400)]))
+
+
+def test_power_is_counted_from_instances_and_curves() -> None:
+    """Tests that two instances at 3 requests/s (350 W) and one at 1 (200 W) draw 900 W."""
+    problem = make_problem(TINY, {"SS": 7})
+    option = problem.pools[0].options[0]
+    loads = [
+        Load(pool=0, option=option, num_instances=2, rate_rps=3.0),
+        Load(pool=0, option=option, num_instances=1, rate_rps=1.0),
+    ]
+    allocation = make_allocation(problem, loads, [(0, 0, 7.0)])
+    assert allocation.power_w == pytest.approx(900)
+    assert (allocation.num_instances, allocation.num_gpus) == (3, 6)
+    assert [g.power_per_instance_w for g in allocation.groups] == [200, 350]
+    assert allocation.routes == (Route(model="tiny-model", request_class="SS", pool="SS", rate_rps=7.0),)
+
+
+def test_hosts_and_unused_gpus_are_counted() -> None:
+    """Tests that one TP2 instance at 400 W, two GPUs' hosts at 100 W each and six unused GPUs at 70 W draw 1,020 W."""
+    profile = Profile(metadata=make_metadata(host_w=800, gpu_on_w=70), curves=TINY.curves)
+    problem = make_problem(profile, {"SS": 4}, num_gpus=8, unused_gpus="on")
+    load = Load(pool=0, option=problem.pools[0].options[0], num_instances=1, rate_rps=4.0)
+    assert make_allocation(problem, [load], [(0, 0, 4.0)]).power_w == pytest.approx(400 + 200 + 420)
+
+
+def test_what_is_zero_is_left_out() -> None:
+    """Tests that an option that nobody runs and a route that carries nothing do not appear."""
+    problem = make_problem(TINY, {})
+    load = Load(pool=0, option=problem.pools[0].options[0], num_instances=0, rate_rps=0.0)
+    allocation = make_allocation(problem, [load], [(0, 0, 0.0)])
+    assert (allocation.groups, allocation.routes, allocation.power_w) == ((), (), 0)
+
+
+def test_promoted_requests_name_class_and_pool() -> None:
+    """Tests that a route from SS to the LL pool says so, and that groups come in the order of the pools."""
+    problem = make_problem(TINY, {"SS": 1, "LL": 1})
+    loads = [Load(pool=p, option=problem.pools[p].options[0], num_instances=1, rate_rps=1.0) for p in (8, 0)]
+    allocation = make_allocation(problem, loads, [(8, 8, 0.5), (0, 8, 0.5)])
+    assert [g.pool for g in allocation.groups] == ["SS", "LL"]
+    assert [(r.request_class, r.pool) for r in allocation.routes] == [("SS", "LL"), ("LL", "LL")]
