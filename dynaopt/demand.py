@@ -90,7 +90,8 @@ class Demand:
     @property
     def total_rates_rps(self) -> FloatArray:
         """Arrival rates of all models together, shape (windows, 9)."""
-        return np.sum(list(self.rates_rps.values()), axis=0)
+        total: FloatArray = np.stack(list(self.rates_rps.values())).sum(axis=0)
+        return total
 
     @property
     def num_requests(self) -> float:
