@@ -1,0 +1,272 @@
+"""The answers over a horizon: what runs in every window, what that takes, and what it was planned for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from dynaopt.demand import Demand
+from dynaopt.problem import Cluster
+from dynaopt.request_class import REQUEST_CLASSES
+from dynaopt.result import Termination
+from dynaopt.slo import Slo
+from dynaopt.tables import Column
+
+FORMAT_VERSION = 1
+
+_WINDOW = Column("window_start", "timestamp")
+_MODEL = Column("model", "text")
+_POOL = Column("pool", "text", choices=REQUEST_CLASSES)
+_TP = Column("tp", "integer", minimum=1)
+
+ALLOCATION_COLUMNS = (
+    _WINDOW,
+    _MODEL,
+    _POOL,
+    _TP,
+    Column("frequency_mhz", "integer", minimum=1),
+    Column("num_instances", "integer", minimum=1),
+    Column("rate_per_instance_rps", minimum=0),
+    Column("power_per_instance_w", minimum=0),
+)
+ROUTE_COLUMNS = (
+    _WINDOW,
+    _MODEL,
+    Column("request_class", "text", choices=REQUEST_CLASSES),
+    _POOL,
+    Column("rate_rps", positive=True),
+)
+TRANSITION_COLUMNS = (
+    _WINDOW,
+    _MODEL,
+    _POOL,
+    _TP,
+    Column("num_started", "integer", minimum=0),
+    Column("num_stopped", "integer", minimum=0),
+    Column("energy_j", minimum=0),
+)
+WINDOW_COLUMNS = (
+    _WINDOW,
+    Column("window_s", positive=True),
+    Column("termination", "text", choices=tuple(Termination)),
+    Column("solver", "text"),
+    Column("power_w", minimum=0, nullable=True),
+    Column("serving_energy_j", minimum=0, nullable=True),
+    Column("transition_energy_j", minimum=0, nullable=True),
+    Column("energy_j", minimum=0, nullable=True),
+    Column("lower_bound_j", minimum=0, nullable=True),
+    Column("gap", minimum=0, nullable=True),
+    Column("num_gpus", "integer", minimum=0, nullable=True),
+    Column("runtime_s", minimum=0),
+    Column("reason", "text", nullable=True),
+)
+ANSWER_COLUMNS = tuple(c.name for c in WINDOW_COLUMNS if c.nullable and c.kind != "text")
+"""Columns of `windows` that are empty exactly where a window has no answer."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Section):
+    """What went into a schedule: its name, the path that was given for it if any, and its SHA-256.
+
+    `sha256` is that of the file or files it was read from (empty if it was made in memory), `content_sha256` that of
+    the numbers in it, which does not depend on how they were stored.
+    """
+
+    name: str
+    path: str | None = None
+    sha256: str
+    content_sha256: str
+
+
+class Running(_Section):
+    """Instances that ran before the first window."""
+
+    model: str
+    pool: str
+    tp: Annotated[int, Field(gt=0)]
+    num_instances: Annotated[int, Field(gt=0)]
+
+
+class Totals(_Section):
+    """Sums over the windows that have an answer, in joules, seconds and requests.
+
+    `lower_bound_j` and `gap` are about `serving_energy_j`. `runtime_s` adds up what the solvers took for each window,
+    on however many processes.
+    """
+
+    num_windows: Annotated[int, Field(ge=0)]
+    num_unsolved: Annotated[int, Field(ge=0)]
+    num_requests: Annotated[float, Field(ge=0)]
+    energy_j: Annotated[float, Field(ge=0)]
+    serving_energy_j: Annotated[float, Field(ge=0)]
+    transition_energy_j: Annotated[float, Field(ge=0)]
+    lower_bound_j: Annotated[float, Field(ge=0)]
+    gap: Annotated[float, Field(ge=0)] | None
+    runtime_s: Annotated[float, Field(ge=0)]
+
+
+class ScheduleMetadata(_Section):
+    """The content of ``schedule.json``.
+
+    Parameters
+    ----------
+    format_version
+        Version of the folder's format.
+    dynaopt_version
+        Version of the package that planned.
+    digest
+        SHA-256 of everything that decides the answers: inputs, options and `dynaopt_version`.
+    demand, profiles
+        What it was planned for and with.
+    slo, cluster, solver, time_limit_s, gap_tolerance
+        Options, as `plan` takes them.
+    window_s
+        Length of a window, in seconds.
+    initial
+        Instances that ran before the first window; None if those of the first answered window did.
+    totals
+        Sums over the windows.
+    """
+
+    format_version: Literal[1] = 1
+    dynaopt_version: str
+    digest: str
+    demand: Source
+    profiles: tuple[Source, ...]
+    slo: Slo
+    cluster: Cluster
+    solver: str
+    time_limit_s: Annotated[float, Field(gt=0)] | None
+    gap_tolerance: Annotated[float, Field(ge=0)]
+    window_s: Annotated[float, Field(gt=0)]
+    initial: tuple[Running, ...] | None = None
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Schedule:
+    """A plan for every window of a demand.
+
+    Parameters
+    ----------
+    metadata
+        What it was planned from and how; the content of ``schedule.json``.
+    demand
+        The table that it was planned for.
+    allocations
+        Groups of identical instances, `ALLOCATION_COLUMNS`.
+    routes
+        Which pool serves how much of each class, `ROUTE_COLUMNS`.
+    transitions
+        Instances started and stopped at the start of a window, `TRANSITION_COLUMNS`.
+    windows
+        A row for each window, `WINDOW_COLUMNS`.
+    """
+
+    metadata: ScheduleMetadata
+    demand: Demand
+    allocations: pd.DataFrame
+    routes: pd.DataFrame
+    transitions: pd.DataFrame
+    windows: pd.DataFrame
+
+    @property
+    def energy_j(self) -> float:
+        """Serving and transition energy of all windows that have an answer, in joules."""
+        return float(self.windows["energy_j"].sum())
+
+    @property
+    def serving_energy_j(self) -> float:
+        """Energy of running the instances, their hosts and the unused GPUs, in joules."""
+        return float(self.windows["serving_energy_j"].sum())
+
+    @property
+    def transition_energy_j(self) -> float:
+        """Energy of starting instances, in joules."""
+        return float(self.windows["transition_energy_j"].sum())
+
+    @property
+    def lower_bound_j(self) -> float:
+        """Serving energy that no plan of the answered windows can go below, in joules."""
+        return float(self.windows["lower_bound_j"].sum())
+
+    @property
+    def gap(self) -> float | None:
+        """Share by which the serving energy may exceed the least possible; None without any answer."""
+        if self.num_unsolved == self.num_windows:
+            return None
+        serving_j = self.serving_energy_j
+        return max(0.0, (serving_j - self.lower_bound_j) / serving_j) if serving_j > 0 else 0.0
+
+    @property
+    def num_windows(self) -> int:
+        """Windows, with an answer or without."""
+        return len(self.windows)
+
+    @property
+    def num_unsolved(self) -> int:
+        """Windows without an answer."""
+        return int(self.windows["power_w"].isna().sum())
+
+    @property
+    def num_requests(self) -> float:
+        """Requests that the answered windows serve."""
+        return float(self.routes["rate_rps"].sum() * self.metadata.window_s)
+
+    def summary(self) -> dict[str, float | None]:
+        """Return what a person asks first, each quantity under a name that carries its unit.
+
+        Returns
+        -------
+        dict
+            What has no value because no window has an answer is None.
+        """
+        used = self.windows["num_gpus"].dropna()
+        answered = len(used)
+        requests = self.num_requests
+        return {
+            "num_windows": self.num_windows,
+            "num_unsolved": self.num_unsolved,
+            "num_requests": requests,
+            "energy_j": self.energy_j,
+            "serving_energy_j": self.serving_energy_j,
+            "transition_energy_j": self.transition_energy_j,
+            "mean_power_w": self.energy_j / (answered * self.metadata.window_s) if answered else None,
+            "gpus_min": int(used.min()) if answered else None,
+            "gpus_mean": float(used.mean()) if answered else None,
+            "gpus_max": int(used.max()) if answered else None,
+            "wh_per_1000_requests": self.energy_j / 3600 / (requests / 1000) if requests else None,
+            "lower_bound_j": self.lower_bound_j,
+            "gap": self.gap,
+            "runtime_s": float(self.windows["runtime_s"].sum()),
+        }
+
+    def totals(self) -> Totals:
+        """Return the sums over the windows, as ``schedule.json`` has them."""
+        return Totals(
+            num_windows=self.num_windows,
+            num_unsolved=self.num_unsolved,
+            num_requests=self.num_requests,
+            energy_j=self.energy_j,
+            serving_energy_j=self.serving_energy_j,
+            transition_energy_j=self.transition_energy_j,
+            lower_bound_j=self.lower_bound_j,
+            gap=self.gap,
+            runtime_s=float(self.windows["runtime_s"].sum()),
+        )
+
+    def with_totals(self) -> Schedule:
+        """Return the same schedule with the totals in its metadata recomputed from its windows."""
+        return replace(self, metadata=self.metadata.model_copy(update={"totals": self.totals()}))
+
+    def __repr__(self) -> str:
+        head = f"Schedule({self.metadata.demand.name}, {self.num_windows} windows of {self.metadata.window_s:g} s"
+        unsolved = f", {self.num_unsolved} without an answer" if self.num_unsolved else ""
+        gap = "" if self.gap is None else f", gap {self.gap:.2%}"
+        return f"{head}{unsolved}: {self.energy_j / 3.6e6:.1f} kWh{gap}, by {self.metadata.solver})"
