@@ -67,7 +67,12 @@ class Column:
 
 
 def read_table(
-    path: str | Path, columns: Sequence[Column], *, key: Sequence[str] = (), keep_places: bool = False
+    path: str | Path,
+    columns: Sequence[Column],
+    *,
+    key: Sequence[str] = (),
+    keep_places: bool = False,
+    may_be_empty: bool = False,
 ) -> pd.DataFrame:
     """Read a table and check it cell by cell.
 
@@ -81,6 +86,8 @@ def read_table(
         Columns that together name a row; a second row of the same name is refused. Absent ones are ignored.
     keep_places
         Whether the index tells where each row stands in the file, for `place`; else it is fresh.
+    may_be_empty
+        Whether a header without rows is allowed.
 
     Returns
     -------
@@ -97,7 +104,7 @@ def read_table(
     path = Path(path)
     raw = _read_raw(path)
     _check_header(path, list(raw.columns), columns)
-    if raw.empty:
+    if raw.empty and not may_be_empty:
         raise InvalidInputError(str(path), expected="at least one row", found="a header and nothing below it")
     frame = pd.DataFrame({c.name: _convert(path, raw[c.name], c) for c in columns if c.name in raw})
     present = [name for name in key if name in frame]
