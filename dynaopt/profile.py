@@ -67,6 +67,20 @@ class Mix(_Section):
     shares: dict[str, NonNegative]
 
 
+class EngineOptions(_Section):
+    """How the engine of a configuration was set when its curves were taken.
+
+    `token_budget` is the most tokens of one iteration, prompts and decodes together; `max_num_seqs` the most requests
+    that an instance serves at once; `kv_capacity_tokens` what its KV cache holds.
+    """
+
+    tp: Annotated[int, Field(gt=0)]
+    frequency_mhz: Annotated[int, Field(gt=0)]
+    token_budget: Annotated[int, Field(gt=0)]
+    max_num_seqs: Annotated[int, Field(gt=0)]
+    kv_capacity_tokens: Annotated[int, Field(gt=0)]
+
+
 class Provenance(_Section):
     """Where one quantity comes from: how it was got, from what source, under which licence."""
 
@@ -91,6 +105,7 @@ class Metadata(_Section):
     start_up: StartUp
     classes: ClassCuts
     mixes: tuple[Mix, ...] = ()
+    engine_options: tuple[EngineOptions, ...] = ()
     provenance: tuple[Provenance, ...]
 
 
