@@ -1,0 +1,230 @@
+"""The window problem as a mixed-integer linear program; `docs/problem.md` explains every symbol.
+
+minimise    sum_p v[p] + num_gpus * unused_gpu_power_w
+subject to  power[p]       v[p] = sum_s P(lower_s) y[p,s] + slope_s x[p,s]
+            coverage[c]    sum_p z[c,p] = 1
+            balance[p]     sum_s lower_s y[p,s] + x[p,s] = sum_c rate[c] z[c,p]
+            segment[p,s]   x[p,s] <= (upper_s - lower_s) y[p,s]
+            inside[p]      sum_{s not a point} y[p,s] <= o[p]
+            open[c,p]      z[c,p] <= o[p]
+            started[p]     sum_s y[p,s] >= o[p]
+            value[p,i]     v[p] >= a_i o[p] + b_i sum_c rate[c] z[c,p]
+            gpus           sum_p,s tp_s y[p,s] <= num_gpus
+            power_cap      sum_p v[p] + num_gpus * unused_gpu_power_w <= power_cap_w
+            reserve[p]     sum_c rate[c] z[c,p] <= (1 - reserve) sum_s capacity_s y[p,s]
+            n_plus_one[p,k], uses[p,k], fixed_mix[m,tp]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynaopt.linear_model import LinearModel, ModelBuilder
+from dynaopt.problem import PoolOption, Problem
+from dynaopt.pruning import ROUNDING, PrunedPool, Segment, gpu_price_w, prune
+
+Terms = list[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PoolColumns:
+    """Columns of one pool.
+
+    Parameters
+    ----------
+    pruned
+        The pool.
+    open
+        Column of o[p].
+    power
+        Column of v[p].
+    count
+        Column of y[p,s] for each of `pruned.segments`.
+    excess
+        Column of x[p,s] for each of `pruned.stretches`.
+    share
+        Pairs (class, column of z[class, p]).
+    """
+
+    pruned: PrunedPool
+    open: int
+    power: int
+    count: tuple[int, ...]
+    excess: tuple[int, ...]
+    share: tuple[tuple[int, int], ...]
+
+    def counted(self) -> Iterator[tuple[Segment, int]]:
+        """Iterate over the segments with the columns of their counts."""
+        return zip(self.pruned.segments, self.count, strict=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Formulation:
+    """A problem as a program, and where in the program its parts are."""
+
+    problem: Problem
+    model: LinearModel
+    pools: tuple[PoolColumns, ...]
+
+
+def formulate(problem: Problem) -> Formulation:
+    """Write a problem as a mixed-integer linear program.
+
+    Parameters
+    ----------
+    problem
+        One window's input.
+
+    Returns
+    -------
+    Formulation
+        Its objective is the power of the cluster, in watts.
+    """
+    builder = ModelBuilder()
+    pools = tuple(_pool_columns(builder, problem, pruned) for pruned in prune(problem))
+    _coverage(builder, problem, pools)
+    for columns in pools:
+        _pool_rows(builder, problem, columns)
+    _cluster_rows(builder, problem, pools)
+    return Formulation(problem=problem, model=builder.build(offset=_offset_w(problem)), pools=pools)
+
+
+def value_supports(pruned: PrunedPool) -> list[tuple[float, float]]:
+    """Return pairs (a, b) such that a pool that is open at load L draws at least a + b L watts.
+
+    For a slope b up to the least power per request of any segment, an instance at load r draws P(r) - b r >= 0 beyond
+    b r. A pool that is open has at least one, so a = min over single instances of P(r) - b r: the supports are the sides of the
+    lower convex hull of the single instances, up to its side through the origin.
+    """
+    ends = [(s.lower_rps, s.lower_power_w) for s in pruned.segments]
+    ends += [(s.upper_rps, s.upper_power_w) for s in pruned.stretches]
+    if not ends or min(power for _, power in ends) <= 0:
+        return []
+    hull = _lower_hull(sorted(ends))
+    efficiency = min(power / rate for rate, power in ends if rate > 0)
+    slopes = [(q1 - q0) / (r1 - r0) for (r0, q0), (r1, q1) in zip(hull[:-1], hull[1:], strict=True)]
+    slopes = [b for b in slopes if b < efficiency] + [efficiency]
+    return [(max(0.0, min(q - b * r for r, q in ends)), b) for b in slopes]
+
+
+def _lower_hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    hull: list[tuple[float, float]] = []
+    for rate, power in points:
+        if hull and rate == hull[-1][0]:
+            continue
+        while len(hull) > 1:
+            (r0, q0), (r1, q1) = hull[-2:]
+            if (q1 - q0) * (rate - r0) < (power - q0) * (r1 - r0):
+                break
+            hull.pop()
+        hull.append((rate, power))
+    return hull
+
+
+def _offset_w(problem: Problem) -> float:
+    return problem.num_gpus * problem.unused_gpu_power_w
+
+
+def _pool_columns(builder: ModelBuilder, problem: Problem, pruned: PrunedPool) -> PoolColumns:
+    p = pruned.pool
+    names = [f"{p},{s.option.tp},{s.option.frequency_mhz},{n}" for n, s in enumerate(pruned.segments)]
+    first = len(pruned.points)
+    return PoolColumns(
+        pruned=pruned,
+        open=builder.variable(f"o[{p}]", upper=1, integer=True),
+        power=builder.variable(f"v[{p}]", lower=-np.inf, cost=1.0),
+        count=tuple(
+            builder.variable(f"y[{name}]", upper=_most_instances(problem, pruned, s), integer=True)
+            for name, s in zip(names, pruned.segments, strict=True)
+        ),
+        excess=tuple(
+            builder.variable(f"x[{name}]", upper=s.upper_rps - s.lower_rps)
+            for name, s in zip(names[first:], pruned.stretches, strict=True)
+        ),
+        share=tuple(
+            (c, builder.variable(f"z[{c},{p}]", upper=1))
+            for c, pool in problem.promotions
+            if pool == p and problem.pools[c].rate_rps > 0
+        ),
+    )
+
+
+def _most_instances(problem: Problem, pruned: PrunedPool, segment: Segment) -> int:
+    by_gpus = problem.num_gpus // segment.option.tp
+    if not segment.is_point:
+        return min(1, by_gpus)
+    if segment.lower_rps == 0:
+        return by_gpus
+    return min(by_gpus, int(pruned.max_load_rps / segment.lower_rps * (1 + ROUNDING)))
+
+
+def _coverage(builder: ModelBuilder, problem: Problem, pools: tuple[PoolColumns, ...]) -> None:
+    for c, own in enumerate(problem.pools):
+        if own.rate_rps > 0:
+            terms = [(column, 1.0) for p in pools for k, column in p.share if k == c]
+            builder.row(f"coverage[{c}]", terms, lower=1, upper=1)
+
+
+def _pool_rows(builder: ModelBuilder, problem: Problem, columns: PoolColumns) -> None:
+    pruned, p = columns.pruned, columns.pruned.pool
+    load = [(column, problem.pools[c].rate_rps) for c, column in columns.share]
+    stretches = list(zip(pruned.stretches, columns.count[len(pruned.points) :], columns.excess, strict=True))
+    power = [(y, s.lower_power_w) for s, y in columns.counted()] + [(x, s.slope_j) for s, _, x in stretches]
+    builder.row(f"power[{p}]", [*_minus(power), (columns.power, 1.0)], lower=0, upper=0)
+    served = [(y, s.lower_rps) for s, y in columns.counted()] + [(x, 1.0) for _, _, x in stretches]
+    builder.row(f"balance[{p}]", served + _minus(load), lower=0, upper=0)
+    for n, (s, y, x) in enumerate(stretches):
+        builder.row(f"segment[{p},{n}]", [(x, 1.0), (y, s.lower_rps - s.upper_rps)], upper=0)
+    builder.row(f"inside[{p}]", [*((y, 1.0) for _, y, _ in stretches), (columns.open, -1.0)], upper=0)
+    for c, z in columns.share:
+        builder.row(f"open[{c},{p}]", [(z, 1.0), (columns.open, -1.0)], upper=0)
+    builder.row(f"started[{p}]", [*((y, 1.0) for y in columns.count), (columns.open, -1.0)], lower=0)
+    for n, (a, b) in enumerate(value_supports(pruned)):
+        terms = [(columns.power, 1.0), (columns.open, -a), *((z, -b * rate) for z, rate in load)]
+        builder.row(f"value[{p},{n}]", terms, lower=0)
+    _spare_rows(builder, problem, columns, load)
+
+
+def _minus(terms: Terms) -> Terms:
+    return [(column, -coefficient) for column, coefficient in terms]
+
+
+def _spare_rows(builder: ModelBuilder, problem: Problem, columns: PoolColumns, load: Terms) -> None:
+    reserve, p = problem.cluster.reserve, columns.pruned.pool
+    capacity = [(y, s.option.capacity_rps) for s, y in columns.counted()]
+    if reserve == "n+1":
+        for n, (option, counts) in enumerate(_by_option(columns)):
+            most = problem.num_gpus // option.tp
+            used = builder.variable(f"u[{p},{n}]", upper=1, integer=True)
+            builder.row(f"uses[{p},{n}]", [*((y, 1.0) for y in counts), (used, -float(most))], upper=0)
+            builder.row(f"n_plus_one[{p},{n}]", [*capacity, (used, -option.capacity_rps), *_minus(load)], lower=0)
+    elif reserve > 0:
+        kept = [(y, (1 - reserve) * rate) for y, rate in capacity]
+        builder.row(f"reserve[{p}]", kept + _minus(load), lower=0)
+
+
+def _by_option(columns: PoolColumns) -> list[tuple[PoolOption, list[int]]]:
+    counts: dict[int, tuple[PoolOption, list[int]]] = {}
+    for segment, y in columns.counted():
+        counts.setdefault(id(segment.option), (segment.option, []))[1].append(y)
+    return list(counts.values())
+
+
+def _cluster_rows(builder: ModelBuilder, problem: Problem, pools: tuple[PoolColumns, ...]) -> None:
+    gpus = [(y, float(s.option.tp)) for columns in pools for s, y in columns.counted()]
+    builder.row("gpus", gpus, upper=problem.num_gpus)
+    if problem.cluster.power_cap_w is not None:
+        power = [(columns.power, 1.0) for columns in pools]
+        builder.row("power_cap", power, upper=problem.cluster.power_cap_w - _offset_w(problem))
+    for m, (model, mix) in enumerate(problem.cluster.fixed_mix.items()):
+        for tp in problem.profiles[model].tps:
+            terms = [
+                (y, 1.0)
+                for columns in pools
+                for s, y in columns.counted()
+                if problem.pools[columns.pruned.pool].model == model and s.option.tp == tp
+            ]
+            builder.row(f"fixed_mix[{m},{tp}]", terms, lower=mix.get(tp, 0), upper=mix.get(tp, 0))

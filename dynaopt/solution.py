@@ -1,0 +1,135 @@
+"""From the numbers of a solver to an allocation that holds exactly.
+
+Solvers keep rows to about 1e-6. Here counts become whole, flows add up to the arrivals, and the loads of a pool's instances add up
+to its flow within their capacities, so that nothing is served on paper only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dynaopt.allocation import Allocation, Load, make_allocation
+from dynaopt.errors import SolverError
+from dynaopt.formulation import Formulation, PoolColumns
+from dynaopt.problem import PoolOption, Problem
+from dynaopt.profile import FloatArray
+
+SLACK = 1e-9
+Flows = dict[tuple[int, int], float]
+
+
+@dataclass(slots=True)
+class _Instances:
+    """The instances of one pool while their loads are being settled; `free` is the one that takes the remainder."""
+
+    options: list[PoolOption] = field(default_factory=list)
+    loads_rps: list[float] = field(default_factory=list)
+    free: int | None = None
+
+    @property
+    def capacity_rps(self) -> float:
+        return sum(option.capacity_rps for option in self.options)
+
+    def add(self, option: PoolOption, count: int, load_rps: float, *, is_point: bool) -> None:
+        self.options += [option] * count
+        self.loads_rps += [load_rps] * count
+        if not is_point and count and self.free is None:
+            self.free = len(self.options) - 1
+
+    def settle(self, load_rps: float) -> None:
+        """Change loads until they add up: first that of the free instance, then the others' as far as needed."""
+        order = list(range(len(self.options)))
+        if self.free is not None:
+            order.remove(self.free)
+            order.insert(0, self.free)
+        missing = load_rps - sum(self.loads_rps)
+        for n in order:
+            changed = min(max(self.loads_rps[n] + missing, 0.0), self.options[n].capacity_rps)
+            missing -= changed - self.loads_rps[n]
+            self.loads_rps[n] = changed
+
+
+def read_allocation(formulation: Formulation, values: FloatArray) -> Allocation:
+    """Turn the values of the variables into an allocation.
+
+    Parameters
+    ----------
+    formulation
+        What was solved.
+    values
+        A value for each variable of its model, feasible within a solver's tolerances.
+
+    Returns
+    -------
+    Allocation
+        Flows add up to the arrivals, and loads to the flows, to rounding; its power is computed from the curves.
+
+    Raises
+    ------
+    SolverError
+        If the values are too far from feasible to be repaired.
+    """
+    problem = formulation.problem
+    flows = _flows(problem, formulation.pools, values)
+    instances = {columns.pruned.pool: _instances(columns, values) for columns in formulation.pools}
+    _fit(problem, flows, {p: held.capacity_rps for p, held in instances.items()})
+    arriving = _arriving(flows)
+    loads = []
+    for p, held in instances.items():
+        held.settle(arriving[p])
+        same = Counter(zip(map(id, held.options), held.loads_rps, strict=True))
+        by_id = {id(option): option for option in held.options}
+        loads += [
+            Load(pool=p, option=by_id[at], num_instances=count, rate_rps=rate) for (at, rate), count in same.items()
+        ]
+    return make_allocation(problem, loads, ((c, p, rate) for (c, p), rate in flows.items()))
+
+
+def _flows(problem: Problem, pools: tuple[PoolColumns, ...], values: FloatArray) -> Flows:
+    shares: dict[int, dict[int, float]] = defaultdict(dict)
+    for columns in pools:
+        for c, column in columns.share:
+            if values[column] > SLACK:
+                shares[c][columns.pruned.pool] = float(values[column])
+    flows = {}
+    for c, by_pool in shares.items():
+        total = sum(by_pool.values())
+        for p, share in by_pool.items():
+            flows[c, p] = problem.pools[c].rate_rps * (share / total)
+    return flows
+
+
+def _instances(columns: PoolColumns, values: FloatArray) -> _Instances:
+    held = _Instances()
+    for segment, column in columns.counted():
+        held.add(segment.option, round(values[column]), segment.lower_rps, is_point=segment.is_point)
+    return held
+
+
+def _arriving(flows: Flows) -> dict[int, float]:
+    arriving: dict[int, float] = defaultdict(float)
+    for (_, p), rate in flows.items():
+        arriving[p] += rate
+    return arriving
+
+
+def _fit(problem: Problem, flows: Flows, capacity_rps: dict[int, float]) -> None:
+    """Move what a pool cannot carry, a tolerance's worth, to other pools that may serve it; in place."""
+    share = 1 - problem.cluster.reserve if isinstance(problem.cluster.reserve, float) else 1.0
+    room = {p: share * capacity - _arriving(flows)[p] for p, capacity in capacity_rps.items()}
+    for p in [p for p in room if room[p] < 0]:
+        for c in [c for c, to in flows if to == p]:
+            for other in [to for frm, to in problem.promotions if frm == c and room.get(to, 0.0) > 0]:
+                moved = min(-room[p], room[other], flows[c, p])
+                if moved > 0:
+                    flows[c, p] -= moved
+                    flows[c, other] = flows.get((c, other), 0.0) + moved
+                    room[p] += moved
+                    room[other] -= moved
+        if -room[p] > SLACK * max(capacity_rps[p], np.finfo(float).tiny):
+            raise SolverError(
+                f"Pool {problem.pools[p].request_class} got {-room[p]:.3g} requests/s beyond its capacity."
+            )
