@@ -84,15 +84,6 @@ class Source(_Section):
     content_sha256: str
 
 
-class Running(_Section):
-    """Instances that ran before the first window."""
-
-    model: str
-    pool: str
-    tp: Annotated[int, Field(gt=0)]
-    num_instances: Annotated[int, Field(gt=0)]
-
-
 class Totals(_Section):
     """Sums over the windows that have an answer, in joules, seconds and requests.
 
@@ -128,8 +119,6 @@ class ScheduleMetadata(_Section):
         Options, as `plan` takes them.
     window_s
         Length of a window, in seconds.
-    initial
-        Instances that ran before the first window; None if those of the first answered window did.
     totals
         Sums over the windows.
     """
@@ -145,7 +134,6 @@ class ScheduleMetadata(_Section):
     time_limit_s: Annotated[float, Field(gt=0)] | None
     gap_tolerance: Annotated[float, Field(ge=0)]
     window_s: Annotated[float, Field(gt=0)]
-    initial: tuple[Running, ...] | None = None
     totals: Totals
 
 
