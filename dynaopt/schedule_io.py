@@ -52,12 +52,7 @@ class _Table:
 
 # The large tables are Parquet, exact and small; the two that a person opens first are text.
 _TABLES = (
-    _Table(
-        "allocations",
-        ".parquet",
-        ALLOCATION_COLUMNS,
-        ("window_start", "model", "pool", "tp", "frequency_mhz", "rate_per_instance_rps"),
-    ),
+    _Table("allocations", ".parquet", ALLOCATION_COLUMNS, ()),  # equal groups of instances may stand apart
     _Table("routes", ".parquet", ROUTE_COLUMNS, ("window_start", "model", "request_class", "pool")),
     _Table("transitions", ".csv", TRANSITION_COLUMNS, ("window_start", "model", "pool", "tp")),
     _Table("windows", ".csv", WINDOW_COLUMNS, ("window_start",)),

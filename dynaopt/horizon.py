@@ -1,0 +1,307 @@
+"""Planning a horizon: every window solved, the starts between them charged for, and nothing finished ever lost."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dynaopt.answers import Answers, join_answers, total_power_w, window_numbers
+from dynaopt.demand import Demand
+from dynaopt.digests import demand_digest, profile_digest
+from dynaopt.errors import DynaoptError, InvalidInputError
+from dynaopt.journal import Journal, different_plan
+from dynaopt.problem import Cluster, WindowDemand
+from dynaopt.profile import Profile
+from dynaopt.schedule import (
+    ALLOCATION_COLUMNS,
+    ROUTE_COLUMNS,
+    WINDOW_COLUMNS,
+    Schedule,
+    ScheduleMetadata,
+    Source,
+    Totals,
+)
+from dynaopt.schedule_io import (
+    METADATA_FILE,
+    PARTIAL_FOLDER,
+    read_schedule,
+    read_schedule_metadata,
+    write_schedule,
+)
+from dynaopt.slo import Slo
+from dynaopt.solvers import get_solver
+from dynaopt.solvers.base import DEFAULT_GAP
+from dynaopt.transitions import find_transitions
+from dynaopt.window_worker import Task, solve_windows
+
+ProgressCallback = Callable[[int, int, float], None]
+"""Called with the windows done, the windows in all, and the serving energy of those done, in joules."""
+
+_LOG = logging.getLogger(__name__)
+_NO_TOTALS = Totals(
+    num_windows=0,
+    num_unsolved=0,
+    num_requests=0,
+    energy_j=0,
+    serving_energy_j=0,
+    transition_energy_j=0,
+    lower_bound_j=0,
+    gap=None,
+    runtime_s=0,
+)
+
+
+def plan(
+    demand: Demand,
+    profiles: Profile | Sequence[Profile],
+    *,
+    slo: Slo | None = None,
+    solver: str = "greedy",
+    time_limit_s: float | None = None,
+    gap_tolerance: float = DEFAULT_GAP,
+    workers: int | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: ProgressCallback | None = None,
+    paths: Mapping[str, str | Path] | None = None,
+    **cluster: Any,
+) -> Schedule:
+    """Plan every window of a demand by itself, and charge for the instances that start between them.
+
+    Parameters
+    ----------
+    demand
+        What arrives.
+    profiles
+        A profile for each model in the demand. A demand that names no model is that of the only profile.
+    slo
+        Latency objectives; Table IV of the DynamoLLM paper by default.
+    solver
+        One of `dynaopt.solver_names`.
+    time_limit_s
+        Wall-clock seconds for each window; None for no limit.
+    gap_tolerance
+        Relative gap at which a window counts as optimal.
+    workers
+        Processes; as many as there are cores by default. The answers do not depend on it.
+    out
+        Folder to write the schedule into; None to write nothing. Finished windows are kept there as they come, so
+        that the same call resumes after it was stopped at any moment; a finished schedule of the same call is read
+        and not planned again.
+    overwrite
+        Whether to plan anew where `out` holds the schedule of other inputs or options, or this one finished.
+    progress
+        Called as windows finish: windows done, windows in all, their serving energy so far in joules.
+    paths
+        Where inputs lie, by the names of demand and profiles; kept in the schedule for the record.
+    **cluster
+        Fields of `Cluster`, for example ``num_gpus=320``.
+
+    Returns
+    -------
+    Schedule
+        With a row for every window, those without an answer included: they say why and have no power.
+
+    Raises
+    ------
+    InvalidInputError
+        If an option is out of range, a model has no profile, or `out` holds another plan.
+    UnknownNameError
+        If there is no solver of that name.
+    """
+    task = _make_task(profiles, slo, solver, time_limit_s, gap_tolerance, Cluster.of(**cluster))
+    windows = _named_windows(demand, task.profiles)
+    task.problem(windows[0][1])  # refuses profiles and options that do not fit before any work is done
+    count = _check_workers(workers)
+    metadata = _make_metadata(demand, task, paths or {})
+    report = progress or (lambda *_: None)
+    if out is None:
+        return _assemble(demand, metadata, task, _solve(task, windows, count, report, None))
+    return _plan_into(Path(out), demand, metadata, task, windows, count, report, overwrite=overwrite)
+
+
+def _plan_into(
+    folder: Path,
+    demand: Demand,
+    metadata: ScheduleMetadata,
+    task: Task,
+    windows: Sequence[tuple[int, WindowDemand]],
+    workers: int,
+    progress: ProgressCallback,
+    *,
+    overwrite: bool,
+) -> Schedule:
+    options = _options(metadata)
+    if not overwrite:
+        finished = _read_finished(folder, metadata, options)
+        if finished is not None:
+            _LOG.info("%s holds this very plan, finished.", folder)
+            progress(finished.num_windows, finished.num_windows, finished.serving_energy_j)
+            return finished
+    with Journal(folder / PARTIAL_FOLDER, digest=metadata.digest, options=options, overwrite=overwrite) as journal:
+        answers = _solve(task, windows, workers, progress, journal)
+        schedule = _assemble(demand, metadata, task, answers)
+        write_schedule(schedule, folder)
+        journal.remove()
+    return schedule
+
+
+def _solve(
+    task: Task,
+    windows: Sequence[tuple[int, WindowDemand]],
+    workers: int,
+    progress: ProgressCallback,
+    journal: Journal | None,
+) -> list[Answers]:
+    """Solve the windows that no journal has, and return the answers of all."""
+    parts = list(journal.read()) if journal else []
+    done = {number for part in parts for number in window_numbers(part)}
+    power_w = sum(total_power_w(part) for part in parts)
+    window_s = windows[0][1].window_s
+    if done:
+        _LOG.info("Resuming: %d of %d windows are finished.", len(done), len(windows))
+    progress(len(done), len(windows), power_w * window_s)
+
+    def keep(part: Answers) -> None:
+        nonlocal power_w
+        if journal:
+            journal.write(part)
+        parts.append(part)
+        done.update(window_numbers(part))
+        power_w += total_power_w(part)
+        progress(len(done), len(windows), power_w * window_s)
+
+    solve_windows(task, [w for w in windows if w[0] not in done], workers=workers, keep=keep)
+    return parts
+
+
+def _assemble(demand: Demand, metadata: ScheduleMetadata, task: Task, parts: Sequence[Answers]) -> Schedule:
+    """Make the tables of a schedule from the answers of its windows."""
+    frames = join_answers(parts)
+    tables = {}
+    for name, columns in (("allocations", ALLOCATION_COLUMNS), ("routes", ROUTE_COLUMNS)):
+        starts = demand.starts[frames[name]["window"].to_numpy(dtype=np.intp)]
+        tables[name] = frames[name].assign(window_start=_utc(starts))[[c.name for c in columns]]
+    windows = frames["windows"].astype({"power_w": float, "lower_bound_w": float, "gap": float, "num_gpus": "Int64"})
+    answered = demand.starts[windows["power_w"].notna().to_numpy()]
+    transitions = find_transitions(tables["allocations"], answered, task.profiles)
+    started_j = transitions.groupby("window_start")["energy_j"].sum().reindex(demand.starts, fill_value=0.0).to_numpy()
+    serving_j = windows["power_w"] * demand.window_s
+    windows = windows.assign(
+        window_start=_utc(demand.starts),
+        window_s=demand.window_s,
+        serving_energy_j=serving_j,
+        transition_energy_j=np.where(serving_j.notna(), started_j, np.nan),
+        energy_j=serving_j + started_j,
+        lower_bound_j=windows["lower_bound_w"] * demand.window_s,
+    )[[c.name for c in WINDOW_COLUMNS]]
+    schedule = Schedule(metadata=metadata, demand=demand, windows=windows, transitions=transitions, **tables)
+    return schedule.with_totals()
+
+
+def _utc(starts: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    return starts.as_unit("us")
+
+
+def _make_task(
+    profiles: Profile | Sequence[Profile],
+    slo: Slo | None,
+    solver: str,
+    time_limit_s: float | None,
+    gap_tolerance: float,
+    cluster: Cluster,
+) -> Task:
+    get_solver(solver)
+    if time_limit_s is not None and not time_limit_s > 0:
+        raise InvalidInputError("option time_limit_s", expected="a number above 0", found=str(time_limit_s))
+    if not gap_tolerance >= 0:
+        raise InvalidInputError("option gap_tolerance", expected="a number of at least 0", found=str(gap_tolerance))
+    listed = [profiles] if isinstance(profiles, Profile) else list(profiles)
+    by_model = {profile.model: profile for profile in listed}
+    if len(by_model) < len(listed):
+        names = ", ".join(f"{profile.name} of {profile.model}" for profile in listed)
+        raise InvalidInputError("profiles", expected="one for each model", found=names)
+    return Task(
+        profiles=by_model,
+        slo=slo or Slo.table_iv(),
+        cluster=cluster,
+        solver=solver,
+        time_limit_s=time_limit_s,
+        gap_tolerance=gap_tolerance,
+    )
+
+
+def _named_windows(demand: Demand, profiles: Mapping[str, Profile]) -> list[tuple[int, WindowDemand]]:
+    """Return the windows of a demand; where it names no model they are those of the only profile's."""
+    windows = [demand.window(number) for number in range(demand.num_windows)]
+    if demand.models == ("",) and len(profiles) == 1:
+        (name,) = profiles
+        windows = [replace(w, rate_rps={name: w.rate_rps[""]}, peak_factor={name: w.peak_factor[""]}) for w in windows]
+    return list(enumerate(windows))
+
+
+def _check_workers(workers: int | None) -> int:
+    if workers is not None and workers < 1:
+        raise InvalidInputError("option workers", expected="at least 1", found=str(workers))
+    return workers or len(os.sched_getaffinity(0))
+
+
+def _make_metadata(demand: Demand, task: Task, paths: Mapping[str, str | Path]) -> ScheduleMetadata:
+    """Return the metadata without totals, its digest made of all that decides the answers."""
+    by_name = {name: str(path) for name, path in paths.items()}
+    metadata = ScheduleMetadata(
+        dynaopt_version=version("dynaopt"),
+        digest="",
+        demand=Source(
+            name=demand.name,
+            path=by_name.get(demand.name),
+            sha256=demand.sha256,
+            content_sha256=demand_digest(demand),
+        ),
+        profiles=tuple(
+            Source(name=p.name, path=by_name.get(p.name), sha256=p.sha256, content_sha256=profile_digest(p))
+            for p in task.profiles.values()
+        ),
+        slo=task.slo,
+        cluster=task.cluster,
+        solver=task.solver,
+        time_limit_s=task.time_limit_s,
+        gap_tolerance=task.gap_tolerance,
+        window_s=demand.window_s,
+        totals=_NO_TOTALS,
+    )
+    text = metadata.model_dump_json(exclude={"digest": True, "totals": True})
+    return metadata.model_copy(update={"digest": hashlib.sha256(text.encode()).hexdigest()})
+
+
+def _options(metadata: ScheduleMetadata) -> dict[str, Any]:
+    """Say in words what a plan is of, to tell it from another."""
+    dumped = metadata.model_dump(mode="json")
+    options: dict[str, Any] = {"version": dumped["dynaopt_version"]}
+    options["demand"] = f"{metadata.demand.name} ({metadata.demand.content_sha256[:12]})"
+    options["profiles"] = ", ".join(f"{p.name} ({p.content_sha256[:12]})" for p in metadata.profiles)
+    options |= dumped["cluster"]
+    options |= {name: dumped[name] for name in ("solver", "time_limit_s", "gap_tolerance", "slo")}
+    return options
+
+
+def _read_finished(folder: Path, metadata: ScheduleMetadata, options: Mapping[str, Any]) -> Schedule | None:
+    """Return the schedule in a folder if it is of this very plan, None if there is none; refuse that of another."""
+    if not (folder / METADATA_FILE).is_file():
+        return None
+    try:
+        found = read_schedule_metadata(folder)
+    except DynaoptError as error:
+        raise different_plan(folder, f"a {METADATA_FILE} that cannot be read ({error})", None, options) from error
+    if found.digest != metadata.digest:
+        raise different_plan(folder, "the schedule", {"options": _options(found)}, options)
+    return read_schedule(folder)

@@ -1,0 +1,167 @@
+"""Finished windows on disk, so that a plan that is stopped at any moment loses none of them.
+
+A journal is a folder: ``journal.json`` says which plan it belongs to, and each chunk of finished windows is a file of
+two lines, a checksum and the answers. Files appear whole or not at all; one that does not fit its checksum is dropped
+and its windows are solved again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dynaopt.answers import Answers, is_complete, window_numbers
+from dynaopt.errors import InvalidInputError
+from dynaopt.tables import atomic_path
+
+_HEAD_FILE = "journal.json"
+_LOCK_FILE = "lock"
+_CHUNKS = "windows-*.json"
+
+
+class Journal:
+    """The finished windows of one plan. A context: while it is open, no other process may open it.
+
+    Parameters
+    ----------
+    folder
+        Where it lies; made if it is not there.
+    digest
+        Names the plan: a journal of any other is refused.
+    options
+        What the plan was asked for, to tell two plans apart in words.
+    overwrite
+        Whether a journal of another plan is thrown away instead.
+
+    Raises
+    ------
+    InvalidInputError
+        On entering, if the journal is another plan's or another process has it open.
+    """
+
+    def __init__(self, folder: Path, *, digest: str, options: Mapping[str, Any], overwrite: bool = False) -> None:
+        self.folder = folder
+        self._digest = digest
+        self._options = dict(options)
+        self._overwrite = overwrite
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / _LOCK_FILE).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released by the system however the process ends
+        except BlockingIOError:
+            self._lock.close()
+            raise InvalidInputError(
+                str(self.folder.parent), expected="a folder in which no other plan runs", found="one that runs"
+            ) from None
+        try:
+            self._claim()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._lock.close()
+
+    def read(self) -> Iterator[Answers]:
+        """Iterate over the chunks that are whole; the others are removed."""
+        seen: set[int] = set()
+        for path in sorted(self.folder.glob(_CHUNKS)):
+            answers = self._read_chunk(path)
+            if answers is None or seen & set(window_numbers(answers)):
+                path.unlink()
+            else:
+                seen |= set(window_numbers(answers))
+                yield answers
+
+    def write(self, answers: Answers) -> None:
+        """Keep a chunk of finished windows.
+
+        Parameters
+        ----------
+        answers
+            Of at least one window.
+        """
+        text = json.dumps(answers, separators=(",", ":"))
+        numbers = window_numbers(answers)
+        with atomic_path(self.folder / f"windows-{min(numbers):06d}-{max(numbers):06d}.json") as partial:
+            partial.write_text(f"{self._checksum(text)}\n{text}\n", encoding="utf-8")
+
+    def remove(self) -> None:
+        """Throw the journal away: all is finished and written elsewhere."""
+        shutil.rmtree(self.folder)
+
+    def _claim(self) -> None:
+        """Take over the journal in the folder if it is this plan's, else begin one."""
+        for left_over in self.folder.glob(".*"):  # half-written by a process that was killed
+            left_over.unlink()
+        head = self.folder / _HEAD_FILE
+        found = _read_json(head)
+        if isinstance(found, dict) and found.get("digest") == self._digest:
+            return
+        chunks = list(self.folder.glob(_CHUNKS))
+        if chunks and not self._overwrite:
+            raise different_plan(self.folder.parent, "an unfinished plan", found, self._options)
+        for chunk in chunks:
+            chunk.unlink()
+        with atomic_path(head) as partial:
+            partial.write_text(
+                json.dumps({"digest": self._digest, "options": self._options}, indent=2) + "\n", encoding="utf-8"
+            )
+
+    def _read_chunk(self, path: Path) -> Answers | None:
+        checksum, _, text = path.read_bytes().decode("utf-8", errors="replace").partition("\n")
+        text = text.removesuffix("\n")
+        if checksum != self._checksum(text):
+            return None
+        answers = json.loads(text)
+        return answers if is_complete(answers) else None
+
+    def _checksum(self, text: str) -> str:
+        return hashlib.sha256(f"{self._digest}\n{text}".encode()).hexdigest()
+
+
+def different_plan(folder: Path, what: str, found: object, options: Mapping[str, Any]) -> InvalidInputError:
+    """Make the error for a folder that holds another plan's work, telling what differs.
+
+    Parameters
+    ----------
+    folder
+        Where the user wants the schedule.
+    what
+        What lies there, for example ``an unfinished plan``.
+    found
+        Its ``digest`` and ``options``, as far as they can be read.
+    options
+        Those of the plan that was asked for now.
+    """
+    other = found.get("options") if isinstance(found, dict) else None
+    differences = _differences(other, options) if isinstance(other, dict) else []
+    return InvalidInputError(
+        str(folder),
+        expected="nothing, or this same plan begun or finished",
+        found=f"{what} of {', '.join(differences) or 'other inputs or options'}",
+        hint="name another folder (--out), throw that one away, or plan anew in it (--overwrite)",
+    )
+
+
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    return [f"{name} {found.get(name)} and not {wanted.get(name)}" for name in names]
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

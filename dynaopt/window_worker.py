@@ -1,0 +1,144 @@
+"""Solving windows on worker processes: in chunks of about a second, each worker given the profiles once."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import joblib
+
+from dynaopt.answers import Answers, answers_of, window_numbers
+from dynaopt.problem import Cluster, Problem, WindowDemand
+from dynaopt.profile import Profile
+from dynaopt.result import Result
+from dynaopt.slo import Slo
+from dynaopt.solvers import solve
+
+Window = tuple[int, WindowDemand]
+
+_CHUNK_S = 1.0
+_MOST_WINDOWS = 64
+_WORTH_WORKERS_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Task:
+    """What all windows of a horizon have in common.
+
+    Parameters
+    ----------
+    profiles
+        The profile of each model.
+    slo, cluster
+        As in `Problem`.
+    solver, time_limit_s, gap_tolerance
+        As `dynaopt.solvers.solve` takes them.
+    """
+
+    profiles: Mapping[str, Profile]
+    slo: Slo
+    cluster: Cluster
+    solver: str
+    time_limit_s: float | None
+    gap_tolerance: float
+
+    def problem(self, window: WindowDemand) -> Problem:
+        """Pose the problem of a window."""
+        return Problem(demand=window, profiles=self.profiles, slo=self.slo, cluster=self.cluster)
+
+    def solve(self, window: WindowDemand) -> Result:
+        """Solve a window."""
+        return solve(
+            self.problem(window),
+            solver=self.solver,
+            time_limit_s=self.time_limit_s,
+            gap_tolerance=self.gap_tolerance,
+        )
+
+
+def solve_windows(task: Task, windows: Sequence[Window], *, workers: int, keep: Callable[[Answers], None]) -> None:
+    """Solve windows, on worker processes where that is worth their start.
+
+    The answers do not depend on the number of workers: windows are solved one by one, in no order that matters.
+
+    Parameters
+    ----------
+    task
+        What they have in common.
+    windows
+        Their numbers and demands.
+    workers
+        Processes to use.
+    keep
+        Called in this process with the answers of every finished chunk, as they come.
+    """
+    pace = _Pace()
+    pending = iter(windows)
+    # The first windows are solved here: it compiles kernels once for all processes, and it tells how long windows take.
+    for chunk in _chunks(pending, pace, most=2):
+        keep(_solve_here(task, chunk, pace))
+    left = len(windows) - 2
+    if workers == 1 or left * pace.window_s < _WORTH_WORKERS_S:
+        for chunk in _chunks(pending, pace):
+            keep(_solve_here(task, chunk, pace))
+        return
+    packed = pickle.dumps(task, protocol=pickle.HIGHEST_PROTOCOL)
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+    token = f"{os.getpid()}-{time.monotonic_ns()}"
+    jobs = (joblib.delayed(_solve_there)(token, packed, os.getpid(), chunk) for chunk in _chunks(pending, pace))
+    for answers, seconds in parallel(jobs):
+        pace.note(len(window_numbers(answers)), seconds)
+        keep(answers)
+
+
+class _Pace:
+    """How long windows take, measured as they finish; sizes chunks so that one lasts about a second."""
+
+    def __init__(self) -> None:
+        self.window_s = _CHUNK_S
+
+    def note(self, number: int, seconds: float) -> None:
+        self.window_s = seconds / number
+
+    @property
+    def chunk_size(self) -> int:
+        return int(min(max(_CHUNK_S / max(self.window_s, 1e-9), 1), _MOST_WINDOWS))
+
+
+def _chunks(pending: Iterator[Window], pace: _Pace, most: int | None = None) -> Iterator[list[Window]]:
+    """Cut windows into chunks, each sized when it is asked for; stop after `most` windows if that is given."""
+    taken = 0
+    while most is None or taken < most:
+        chunk = [window for _, window in zip(range(1 if most else pace.chunk_size), pending, strict=False)]
+        if not chunk:
+            return
+        taken += len(chunk)
+        yield chunk
+
+
+def _solve_here(task: Task, chunk: Iterable[Window], pace: _Pace) -> Answers:
+    start_s = time.perf_counter()
+    answers = answers_of((number, task.solve(window)) for number, window in chunk)
+    pace.note(len(window_numbers(answers)), time.perf_counter() - start_s)
+    return answers
+
+
+_TASKS: dict[str, Task] = {}
+"""The task that a worker process is at, by token: solvers keep what they compute once for each profile object."""
+
+
+def _solve_there(token: str, packed: bytes, parent: int, chunk: Sequence[Window]) -> tuple[Answers, float]:
+    start_s = time.perf_counter()
+    if token not in _TASKS:
+        _TASKS.clear()
+        _TASKS[token] = pickle.loads(packed)
+    is_child = os.getppid() == parent
+    results = []
+    for number, window in chunk:
+        if is_child and os.getppid() != parent:
+            os._exit(1)  # the planner was killed: nobody will take the answers
+        results.append((number, _TASKS[token].solve(window)))
+    return answers_of(results), time.perf_counter() - start_s
