@@ -77,7 +77,7 @@ class PhasePower(_Section):
     `idle_gpu_w` is drawn by each GPU of a loaded instance that does nothing, `no_model_gpu_w` by one without a model:
     the difference is proportional to the clock. On top come `weights_j` of each iteration and `context_token_j` of each
     token of KV cache read, of the whole instance, and `compute_gpu_w` of each GPU while it computes tokens. Of the
-    energies `memory_clock_share` and of `compute_gpu_w` `compute_clock_share` go as clock times voltage squared, the
+    energies `memory_clock_share`, and of `compute_gpu_w` `compute_clock_share`, go as clock times voltage squared, the
     voltage rising by `voltage_per_ghz` beyond `voltage_knee_ghz`; the rest does not depend on the clock.
     """
 
@@ -294,8 +294,10 @@ def iteration(
     )
     launch_s = c[_LAUNCH_S] * prefill_tokens / (prefill_tokens + c[_LAUNCH_HALF_TOKENS])
     duration_s = (memory_s**4 + compute_s**4) ** 0.25 + launch_s
-    token_compute_s = compute_s - c[_COMPUTE_BASE_S]
-    energy_j = c[_WEIGHTS_J] + c[_CONTEXT_TOKEN_J] * decode_context_tokens + c[_COMPUTE_W] * token_compute_s
+    # A decoded token takes the energy of a prompt token: what it takes longer is waiting, which costs no power.
+    waiting_s = (c[_COMPUTE_PER_SEQUENCE_S] - c[_COMPUTE_PER_PROMPT_TOKEN_S]) * decode_batch
+    busy_s = compute_s - c[_COMPUTE_BASE_S] - waiting_s
+    energy_j = c[_WEIGHTS_J] + c[_CONTEXT_TOKEN_J] * decode_context_tokens + c[_COMPUTE_W] * busy_s
     power_w = min(c[_CAP_W], c[_IDLE_W] + energy_j / duration_s)
     return duration_s, power_w
 
