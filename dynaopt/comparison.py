@@ -1,0 +1,106 @@
+"""A schedule beside others of the same demand, in the words and units of a person: what the table and the page show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from dynaopt.schedule import Schedule
+from dynaopt.series import START
+
+JOULES_PER_KWH = 3.6e6
+
+Summary = Mapping[str, float | None]
+
+
+def _kwh(summary: Summary, key: str) -> str:
+    return f"{(summary[key] or 0.0) / JOULES_PER_KWH:,.1f} kWh"
+
+
+def _power(summary: Summary) -> str | None:
+    value = summary["mean_power_w"]
+    return None if value is None else f"{value / 1e3:,.2f} kW"
+
+
+def _gpus(summary: Summary) -> str | None:
+    least, mean, most = summary["gpus_min"], summary["gpus_mean"], summary["gpus_max"]
+    return None if least is None or mean is None or most is None else f"{least:,.0f} / {mean:,.1f} / {most:,.0f}"
+
+
+def _per_request(summary: Summary) -> str | None:
+    value = summary["wh_per_1000_requests"]
+    return None if value is None else f"{value:,.1f} Wh"
+
+
+def _gap(summary: Summary) -> str | None:
+    return None if summary["gap"] is None else f"{summary['gap']:.3%}"
+
+
+_ROWS: tuple[tuple[str, Callable[[Summary], str | None]], ...] = (
+    ("Energy", lambda s: _kwh(s, "energy_j")),
+    ("Mean power", _power),
+    ("GPUs used, min / mean / max", _gpus),
+    ("Energy per 1,000 requests", _per_request),
+    ("Serving energy", lambda s: _kwh(s, "serving_energy_j")),
+    ("Transition energy", lambda s: _kwh(s, "transition_energy_j")),
+    ("Lower bound of serving energy", lambda s: _kwh(s, "lower_bound_j")),
+    ("Gap", _gap),
+    ("Windows without an answer", lambda s: f"{s['num_unsolved']:,.0f} of {s['num_windows']:,.0f}"),
+    ("Solving time, all windows", lambda s: f"{s['runtime_s'] or 0.0:,.1f} s"),
+)
+# A baseline is a set-up and not an optimum: a bound and a gap say nothing about it.
+_OF_PLAN_ONLY = ("Lower bound of serving energy", "Gap", "Solving time, all windows")
+
+
+def saving(schedule: Schedule, baseline: Schedule) -> float | None:
+    """Return the share of a baseline's energy that a schedule saves, over the windows that both answer.
+
+    Parameters
+    ----------
+    schedule
+        The plan.
+    baseline
+        Another schedule of the same demand.
+
+    Returns
+    -------
+    float or None
+        Negative if the plan takes more; None if there is no common window or the baseline takes nothing.
+    """
+    energies = {"plan": schedule, "baseline": baseline}
+    both = pd.DataFrame({name: s.windows.set_index(START)["energy_j"] for name, s in energies.items()}).dropna()
+    sums = both.astype(float).sum()
+    return None if sums["baseline"] <= 0 else float(1 - sums["plan"] / sums["baseline"])
+
+
+def comparison_rows(schedule: Schedule, baselines: Mapping[str, Schedule]) -> list[list[str | None]]:
+    """Return the table that sums up a plan and its baselines.
+
+    Parameters
+    ----------
+    schedule
+        The plan.
+    baselines
+        Other schedules of the same demand, by name.
+
+    Returns
+    -------
+    list
+        Rows of a label, the plan's value, and the value of each baseline; None where there is none to tell.
+    """
+    plan = schedule.summary()
+    others = [baseline.summary() for baseline in baselines.values()]
+    rows: list[list[str | None]] = []
+    for label, write in _ROWS:
+        rows.append([label, write(plan), *(None if label in _OF_PLAN_ONLY else write(other) for other in others)])
+    rows.append(["Solver", schedule.metadata.solver, *(None for _ in others)])
+    if baselines:
+        shares = [saving(schedule, baseline) for baseline in baselines.values()]
+        rows.insert(1, ["Energy saved by this plan", None, *(None if s is None else f"{s:.1%}" for s in shares)])
+    return rows
+
+
+def comparison_columns(baselines: Mapping[str, Schedule]) -> list[str]:
+    """Return the headings of `comparison_rows`."""
+    return ["", "this plan", *baselines]

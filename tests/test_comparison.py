@@ -1,0 +1,62 @@
+"""Tests of the table that sets a plan beside its baselines."""
+
+import pytest
+from sample_schedule import make_schedule
+
+from dynaopt.comparison import comparison_columns, comparison_rows, saving
+
+
+def _cells(*args) -> dict[str, list[str | None]]:
+    return {row[0]: row[1:] for row in comparison_rows(*args)}
+
+
+def test_saving_is_a_share_of_the_baseline() -> None:
+    """Tests (1,002 − 502) / 1,002 saved against twice the serving power, and what is lost the other way round."""
+    cheap, dear = make_schedule(3, power_w=500.0), make_schedule(3, power_w=1000.0)
+    assert saving(cheap, dear) == pytest.approx(500 / 1002)
+    assert saving(dear, cheap) == pytest.approx(-500 / 502)
+
+
+def test_saving_compares_only_windows_that_both_answer() -> None:
+    """Tests that a plan is not praised for the windows that it leaves unanswered."""
+    plan, baseline = make_schedule(4, unsolved=[0, 1]), make_schedule(4, unsolved=[3])
+    assert saving(plan, baseline) == pytest.approx(0.0)
+
+
+def test_saving_without_a_common_window_is_none() -> None:
+    """Tests that nothing is claimed where nothing can be compared."""
+    assert saving(make_schedule(2, unsolved=[0, 1]), make_schedule(2)) is None
+
+
+def test_rows_hold_the_numbers_a_person_asks_for() -> None:
+    """Tests the arithmetic of a day of 1 kW: 24.05 kWh with transitions, over 288 windows of 10, 20, 30 requests/s."""
+    cells = _cells(make_schedule(288), {})
+    assert cells["Energy"] == ["24.0 kWh"]
+    assert cells["Mean power"] == ["1.00 kW"]
+    assert cells["GPUs used, min / mean / max"] == ["18 / 29.0 / 40"]
+    assert cells["Energy per 1,000 requests"] == ["13.9 Wh"]  # 24,048 Wh / 1,728 thousand requests
+    assert cells["Lower bound of serving energy"] == ["23.8 kWh"]
+    assert cells["Gap"] == ["1.000%"]
+    assert cells["Windows without an answer"] == ["0 of 288"]
+    assert cells["Solver"] == ["greedy"]
+    assert "Energy saved by this plan" not in cells
+
+
+def test_each_baseline_has_a_column() -> None:
+    """Tests that a baseline shows its energy and the saving, but neither bound nor gap, which are not its own."""
+    baselines = {"single pool": make_schedule(3, power_w=2000.0), "best single pool": make_schedule(3, power_w=1000.0)}
+    plan = make_schedule(3)
+    cells = _cells(plan, baselines)
+    assert comparison_columns(baselines) == ["", "this plan", "single pool", "best single pool"]
+    assert all(len(row) == 3 for row in cells.values())
+    assert cells["Energy saved by this plan"] == [None, "50.0%", "0.0%"]  # 1 − 1,002 / 2,002
+    assert cells["Gap"][1:] == [None, None]
+    assert cells["Mean power"] == ["1.00 kW", "2.00 kW", "1.00 kW"]
+
+
+def test_a_schedule_without_any_answer_has_dashes_and_not_zeros() -> None:
+    """Tests that what cannot be told is None."""
+    cells = _cells(make_schedule(2, unsolved=[0, 1]), {})
+    for label in ("Mean power", "GPUs used, min / mean / max", "Energy per 1,000 requests", "Gap"):
+        assert cells[label] == [None], label
+    assert cells["Windows without an answer"] == ["2 of 2"]
