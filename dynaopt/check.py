@@ -6,7 +6,6 @@ solvers, or the functions by which they write their answers, so that a mistake t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from dynaopt.check_evidence import Evidence, stretch
 from dynaopt.check_transitions import check_transitions
 from dynaopt.check_window import check_windows, drawn_w, used_gpus
 from dynaopt.demand import Demand
+from dynaopt.digests import demand_digest, profile_digest
 from dynaopt.problem import Problem
 from dynaopt.profile import FloatArray, Profile
 from dynaopt.profile_io import read_profile
@@ -78,7 +78,7 @@ def check(schedule: Schedule, *, profiles: Sequence[Profile] | None = None) -> l
     schedule
         The answers, with the demand that they are for.
     profiles
-        The profiles that it was planned with; by default those that it names are read again from disk.
+        The profiles that it was planned with, in the order in which it names them; by default they are read again.
 
     Returns
     -------
@@ -179,14 +179,12 @@ def _models(demand: Demand, profiles: Mapping[str, Profile]) -> Iterator[Violati
 
 def _digests(schedule: Schedule, profiles: Sequence[Profile]) -> Iterator[Violation]:
     stated = schedule.metadata.demand
-    pairs = [(f"demand {stated.name}", stated.sha256, schedule.demand.sha256)]
-    if stated.path is not None and Path(stated.path).is_file():
-        pairs.append((stated.path, stated.sha256, hashlib.sha256(Path(stated.path).read_bytes()).hexdigest()))
+    pairs = [(f"demand {stated.name}", stated.content_sha256, demand_digest(schedule.demand))]
     for source, profile in zip(schedule.metadata.profiles, profiles, strict=True):
-        pairs.append((f"profile {source.name}", source.sha256, profile.sha256))
+        pairs.append((f"profile {source.name}", source.content_sha256, profile_digest(profile)))
     for where, expected, found in pairs:
         if found != expected:
-            yield Violation(kind=ViolationKind.DIGEST, where=where, found=found or "none", expected=expected or "none")
+            yield Violation(kind=ViolationKind.DIGEST, where=where, found=f"SHA-256 {found}", expected=expected)
 
 
 def _num_gpus(evidence: Evidence, windows: pd.DataFrame) -> Iterator[Violation]:

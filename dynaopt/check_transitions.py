@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from dynaopt.check_evidence import Evidence, differ
-from dynaopt.profile import FloatArray, StartUp
+from dynaopt.check_evidence import Evidence, differ, exceeds
+from dynaopt.profile import FloatArray, Profile, StartUp
 from dynaopt.violations import Violation, ViolationKind
 
 
@@ -46,6 +46,7 @@ def check_transitions(evidence: Evidence, transitions: pd.DataFrame) -> tuple[Fl
             violations += _counts(evidence, model, tps, _pivot(stated, column, tps, len(energy_j)), expected, column)
         found_j = np.bincount(stated["window"], weights=stated["energy_j"], minlength=len(energy_j))
         violations += _energies(evidence, model, found_j, model_j)
+        violations += _rows(evidence, stated, profile)
     return energy_j, violations
 
 
@@ -97,4 +98,20 @@ def _energies(evidence: Evidence, model: str, found: FloatArray, expected: Float
             where=f"{model}, starts",
             found=f"{found[window]:.9g}",
             expected=f"{expected[window]:.9g} J",
+        )
+
+
+def _rows(evidence: Evidence, stated: pd.DataFrame, profile: Profile) -> Iterator[Violation]:
+    """Hold each row between re-sharding and a cold start of all that starts in it; the sum pins down the rest."""
+    start_up, found_j = profile.metadata.start_up, stated["energy_j"].to_numpy(float)
+    gpus_w = (stated["num_started"] * stated["tp"]).to_numpy(float) * profile.metadata.power.start_up_gpu_w
+    least_j, most_j = (gpus_w * f(start_up.reshard_s, start_up.cold_s) for f in (min, max))
+    for at in np.flatnonzero(exceeds(found_j, most_j) | exceeds(least_j, found_j)):
+        row = stated.iloc[at]
+        yield Violation(
+            kind=ViolationKind.TRANSITION_ENERGY,
+            window_start=evidence.starts[row["window"]],
+            where=f"{row['model']}, pool {row['pool']}, TP{row['tp']}",
+            found=f"{found_j[at]:.9g}",
+            expected=f"{least_j[at]:.9g} to {most_j[at]:.9g} J",
         )
