@@ -298,8 +298,9 @@ def iteration(
     waiting_s = (c[_COMPUTE_PER_SEQUENCE_S] - c[_COMPUTE_PER_PROMPT_TOKEN_S]) * decode_batch
     busy_s = compute_s - c[_COMPUTE_BASE_S] - waiting_s
     energy_j = c[_WEIGHTS_J] + c[_CONTEXT_TOKEN_J] * decode_context_tokens + c[_COMPUTE_W] * busy_s
-    power_w = min(c[_CAP_W], c[_IDLE_W] + energy_j / duration_s)
-    return duration_s, power_w
+    # A GPU at its power cap slows down: the work takes its energy, and as long as the cap makes it take.
+    duration_s = max(duration_s, energy_j / (c[_CAP_W] - c[_IDLE_W]))
+    return duration_s, c[_IDLE_W] + energy_j / duration_s
 
 
 def read_phase_model(name: str) -> PhaseModel:
