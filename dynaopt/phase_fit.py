@@ -170,8 +170,22 @@ def token_line(token: pd.DataFrame, tp: int) -> FloatArray:
 
 def weight_read_efficiency(halved: pd.DataFrame) -> float:
     """Return the share of bandwidth at which weights are read: time for half of them over the time a step saves."""
-    half_s = halved["weights_bytes"] / 2 / BANDWIDTH_BYTES_PER_S
-    return float((half_s / (halved["step_tp1_s"] - halved["step_tp2_s"])).mean())
+    return float((_half_at_bandwidth_s(halved) / _saved_s(halved)).mean())
+
+
+def halving_errors(halved: pd.DataFrame, fitted: pd.DataFrame) -> FloatArray:
+    """Return the relative errors of what a step saves when each GPU reads half the weights, shape (points,).
+
+    Parameters
+    ----------
+    halved
+        The points, as in `ReferencePoints`.
+    fitted
+        Those from which the efficiency is taken.
+    """
+    modelled_s = _half_at_bandwidth_s(halved) / weight_read_efficiency(fitted)
+    errors: FloatArray = np.asarray(modelled_s / _saved_s(halved) - 1, dtype=np.float64)
+    return errors
 
 
 def decode_exponent(model: PhaseModel, tp: int, batch: float) -> float:
@@ -191,6 +205,14 @@ def with_latency(model: PhaseModel, tp: int, **coefficients: float) -> PhaseMode
 
 def _kv_read_s(model: PhaseModel, tp: int) -> float:
     return model.kv_bytes_per_token / (tp * BANDWIDTH_BYTES_PER_S * KV_READ_EFFICIENCY)
+
+
+def _half_at_bandwidth_s(halved: pd.DataFrame) -> pd.Series[float]:
+    return halved["weights_bytes"] / 2 / BANDWIDTH_BYTES_PER_S
+
+
+def _saved_s(halved: pd.DataFrame) -> pd.Series[float]:
+    return halved["step_tp1_s"] - halved["step_tp2_s"]
 
 
 def _fit(

@@ -29,6 +29,7 @@ NAME = "llama2-70b-h100"
 SIGNIFICANT_DIGITS = 6
 SPLITWISE = "splitwise-sim, perf_model.csv, H100, Llama2-70B (Patel et al., Splitwise, ISCA 2024)"
 MLENERGY = "ML.ENERGY leaderboard data, lm-arena-chat on H100"
+PAPER_TABLE = "dynamollm_table1_llama2_70b_2000tps.csv"
 DYNAMOLLM = "Stojkovic et al., DynamoLLM, HPCA 2025"
 HEADERS = {
     "prefill": f"Time of one prefill, mean over repeats. Source: {SPLITWISE}; licence: MIT, (c) 2024 Pratyush Patel",
@@ -69,6 +70,12 @@ def write_points(points: ReferencePoints, folder: Path) -> None:
         (folder / f"{field.name}.csv").write_text(f"# {HEADERS[field.name]}\n{table}", encoding="utf-8")
 
 
+def write_paper_table(source: Path, target: Path) -> None:
+    """Copy the published table, without its own comment, with its source in the first line."""
+    table = pd.read_csv(source, comment="#", dtype=str).to_csv(index=False, lineterminator="\n")
+    target.write_text(f"# Energies are relative weights. Source: {DYNAMOLLM}, table I (published facts)\n{table}")
+
+
 def main() -> None:
     """Read the arguments and write the files."""
     parser = argparse.ArgumentParser(description="Fit the phase model of Llama2-70B on H100.")
@@ -78,6 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     points = derive_points(options.data, options.reference)
     write_points(points, options.out / "reference" / NAME)
+    write_paper_table(options.reference / PAPER_TABLE, options.out / "reference" / NAME / "table1.csv")
     draft = PhaseModel.model_validate(tomllib.loads((DRAFTS / f"{NAME}.toml").read_text(encoding="utf-8")))
     model = rounded(fit_power(fit_latency(draft, points), points))
     (options.out / "phase").mkdir(exist_ok=True)
