@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -92,7 +91,8 @@ def plan(
     gap_tolerance
         Relative gap at which a window counts as optimal.
     workers
-        Processes; as many as there are cores by default. The answers do not depend on it.
+        Processes. By default as many as there are cores, or this one alone where others would take longer to start
+        than it takes to the end. The answers do not depend on it.
     out
         Folder to write the schedule into; None to write nothing. Finished windows are kept there as they come, so
         that the same call resumes after it was stopped at any moment; a finished schedule of the same call is read
@@ -118,15 +118,15 @@ def plan(
     UnknownNameError
         If there is no solver of that name.
     """
+    _check_options(solver, time_limit_s, gap_tolerance, workers)
     task = _make_task(profiles, slo, solver, time_limit_s, gap_tolerance, Cluster.of(**cluster))
     windows = _named_windows(demand, task.profiles)
     task.problem(windows[0][1])  # refuses profiles and options that do not fit before any work is done
-    count = _check_workers(workers)
     metadata = _make_metadata(demand, task, paths or {})
     report = progress or (lambda *_: None)
     if out is None:
-        return _assemble(demand, metadata, task, _solve(task, windows, count, report, None))
-    return _plan_into(Path(out), demand, metadata, task, windows, count, report, overwrite=overwrite)
+        return _assemble(demand, metadata, task, _solve(task, windows, workers, report, None))
+    return _plan_into(Path(out), demand, metadata, task, windows, workers, report, overwrite=overwrite)
 
 
 def _plan_into(
@@ -135,7 +135,7 @@ def _plan_into(
     metadata: ScheduleMetadata,
     task: Task,
     windows: Sequence[tuple[int, WindowDemand]],
-    workers: int,
+    workers: int | None,
     progress: ProgressCallback,
     *,
     overwrite: bool,
@@ -158,7 +158,7 @@ def _plan_into(
 def _solve(
     task: Task,
     windows: Sequence[tuple[int, WindowDemand]],
-    workers: int,
+    workers: int | None,
     progress: ProgressCallback,
     journal: Journal | None,
 ) -> list[Answers]:
@@ -212,6 +212,16 @@ def _utc(starts: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return starts.as_unit("us")
 
 
+def _check_options(solver: str, time_limit_s: float | None, gap_tolerance: float, workers: int | None) -> None:
+    get_solver(solver)
+    if workers is not None and workers < 1:
+        raise InvalidInputError("option workers", expected="at least 1", found=str(workers))
+    if time_limit_s is not None and not time_limit_s > 0:
+        raise InvalidInputError("option time_limit_s", expected="a number above 0", found=str(time_limit_s))
+    if not gap_tolerance >= 0:
+        raise InvalidInputError("option gap_tolerance", expected="a number of at least 0", found=str(gap_tolerance))
+
+
 def _make_task(
     profiles: Profile | Sequence[Profile],
     slo: Slo | None,
@@ -220,11 +230,6 @@ def _make_task(
     gap_tolerance: float,
     cluster: Cluster,
 ) -> Task:
-    get_solver(solver)
-    if time_limit_s is not None and not time_limit_s > 0:
-        raise InvalidInputError("option time_limit_s", expected="a number above 0", found=str(time_limit_s))
-    if not gap_tolerance >= 0:
-        raise InvalidInputError("option gap_tolerance", expected="a number of at least 0", found=str(gap_tolerance))
     listed = [profiles] if isinstance(profiles, Profile) else list(profiles)
     by_model = {profile.model: profile for profile in listed}
     if len(by_model) < len(listed):
@@ -247,12 +252,6 @@ def _named_windows(demand: Demand, profiles: Mapping[str, Profile]) -> list[tupl
         (name,) = profiles
         windows = [replace(w, rate_rps={name: w.rate_rps[""]}, peak_factor={name: w.peak_factor[""]}) for w in windows]
     return list(enumerate(windows))
-
-
-def _check_workers(workers: int | None) -> int:
-    if workers is not None and workers < 1:
-        raise InvalidInputError("option workers", expected="at least 1", found=str(workers))
-    return workers or len(os.sched_getaffinity(0))
 
 
 def _make_metadata(demand: Demand, task: Task, paths: Mapping[str, str | Path]) -> ScheduleMetadata:

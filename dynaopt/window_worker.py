@@ -21,7 +21,7 @@ Window = tuple[int, WindowDemand]
 
 _CHUNK_S = 1.0
 _MOST_WINDOWS = 64
-_WORTH_WORKERS_S = 3.0
+_WORTH_WORKERS_S = 8.0  # a worker takes 2 to 4 s until it has imported everything and solves
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -51,18 +51,16 @@ class Task:
 
     def solve(self, window: WindowDemand) -> Result:
         """Solve a window."""
-        return solve(
-            self.problem(window),
-            solver=self.solver,
-            time_limit_s=self.time_limit_s,
-            gap_tolerance=self.gap_tolerance,
-        )
+        problem = self.problem(window)
+        return solve(problem, solver=self.solver, time_limit_s=self.time_limit_s, gap_tolerance=self.gap_tolerance)
 
 
-def solve_windows(task: Task, windows: Sequence[Window], *, workers: int, keep: Callable[[Answers], None]) -> None:
-    """Solve windows, on worker processes where that is worth their start.
+def solve_windows(
+    task: Task, windows: Sequence[Window], *, workers: int | None, keep: Callable[[Answers], None]
+) -> None:
+    """Solve windows, on worker processes where there are several.
 
-    The answers do not depend on the number of workers: windows are solved one by one, in no order that matters.
+    The answers do not depend on the number of workers: each window is solved by itself.
 
     Parameters
     ----------
@@ -71,7 +69,8 @@ def solve_windows(task: Task, windows: Sequence[Window], *, workers: int, keep: 
     windows
         Their numbers and demands.
     workers
-        Processes to use.
+        Processes to use. None for as many as there are cores, or for this one alone where the windows that are left
+        take less time than starting others.
     keep
         Called in this process with the answers of every finished chunk, as they come.
     """
@@ -80,15 +79,17 @@ def solve_windows(task: Task, windows: Sequence[Window], *, workers: int, keep: 
     # The first windows are solved here: it compiles kernels once for all processes, and it tells how long windows take.
     for chunk in _chunks(pending, pace, most=2):
         keep(_solve_here(task, chunk, pace))
-    left = len(windows) - 2
-    if workers == 1 or left * pace.window_s < _WORTH_WORKERS_S:
+    if workers is None:
+        alone_s = (len(windows) - 2) * pace.window_s
+        workers = len(os.sched_getaffinity(0)) if alone_s > _WORTH_WORKERS_S else 1
+    if workers == 1:
         for chunk in _chunks(pending, pace):
             keep(_solve_here(task, chunk, pace))
         return
     packed = pickle.dumps(task, protocol=pickle.HIGHEST_PROTOCOL)
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
     token = f"{os.getpid()}-{time.monotonic_ns()}"
     jobs = (joblib.delayed(_solve_there)(token, packed, os.getpid(), chunk) for chunk in _chunks(pending, pace))
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
     for answers, seconds in parallel(jobs):
         pace.note(len(window_numbers(answers)), seconds)
         keep(answers)
