@@ -22,7 +22,7 @@ COLUMNS = (
     Column("request_class", "text", choices=REQUEST_CLASSES),
     Column("rate_rps", minimum=0),
     Column("input_tokens", positive=True),
-    Column("output_tokens", positive=True),
+    Column("output_tokens", minimum=0),
     Column("peak_factor", minimum=1, required=False),
 )
 DEFAULT_WINDOW_S = 300.0
