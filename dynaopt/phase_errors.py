@@ -17,7 +17,6 @@ from dynaopt.phase_fit import (
     fit_prefill,
     halving_errors,
     prefill_points,
-    token_line,
 )
 from dynaopt.phase_model import FloatArray, PhaseModel
 from dynaopt.phase_power_fit import (
@@ -173,15 +172,13 @@ def compare_ratio(model: PhaseModel, tp: int, points: ReferencePoints) -> Compar
     """Compare the ratio of the decode step on one degree to that on the base degree with the older engine's."""
     own, base = (points.token[points.token["tp"] == t] for t in (tp, BASE_TP))
     batches = sorted(set(own["batch"]) & set(base["batch"]))
-    measured = np.polyval(token_line(points.token, tp), batches) / np.polyval(
-        token_line(points.token, BASE_TP), batches
-    )
+    own_s, base_s = (p.set_index("batch")["token_time_s"].loc[batches].to_numpy(dtype=np.float64) for p in (own, base))
     # The points were measured at 512 prompt and 128 output tokens: 576 in the mean.
     modelled = [decode_step_s(model, tp, b, 576) / decode_step_s(model, BASE_TP, b, 576) for b in batches]
     return Comparison(
         quantity=f"decode step, TP{tp} over TP{BASE_TP}",
         reference=SPLITWISE,
-        errors=np.array(modelled) / measured - 1,
+        errors=np.array(modelled) / (own_s / base_s) - 1,
         held_out=_NOTHING,
     )
 

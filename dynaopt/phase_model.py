@@ -33,6 +33,7 @@ Positive = Annotated[float, Field(gt=0)]
     _COMPUTE_PER_PROMPT_TOKEN_S,
     _LATE_PER_PROMPT_TOKEN_S,
     _LATE_FROM_TOKENS,
+    _LATE_CONTEXT_SHARE,
     _ATTENTION_PER_PAIR_S,
     _LAUNCH_S,
     _LAUNCH_HALF_TOKENS,
@@ -42,7 +43,7 @@ Positive = Annotated[float, Field(gt=0)]
     _COMPUTE_W,
     _CAP_W,
     _NUM_COEFFICIENTS,
-) = range(17)
+) = range(18)
 
 
 class _Section(BaseModel):
@@ -52,10 +53,12 @@ class _Section(BaseModel):
 class Latency(_Section):
     """Durations of one iteration at the highest clock, in seconds, for one tensor-parallel degree.
 
-    The `memory_…` parts (reading weights and KV cache, and the engine's own work) do not follow the clock; the
-    `compute_…`, `late_…` and `attention_…` parts are inversely proportional to it. `late_per_prompt_token_s` comes on
-    top for prompt tokens beyond `late_from_tokens`; `attention_per_pair_s` is the cost of one prompt token attending
-    to one token before it; `launch_s` is what an iteration with prompt tokens costs beyond reading and computing.
+    The `memory_…` parts (reading weights and KV cache, and the engine's own work), `late_…` and `launch_…` do not
+    follow the clock; the `compute_…` and `attention_…` parts are inverse to it. `late_per_prompt_token_s` comes on top
+    for prompt tokens beyond `late_from_tokens`, counted from the start of the iteration or, to the extent of
+    `late_context_share`, of the prompt. `attention_per_pair_s` is the cost of one prompt token attending to one token
+    before it; `launch_s` is what an iteration with prompt tokens costs beyond reading and computing, half of it at
+    `launch_half_tokens`.
     """
 
     memory_base_s: Positive
@@ -66,6 +69,7 @@ class Latency(_Section):
     compute_per_prompt_token_s: Positive
     late_per_prompt_token_s: NonNegative
     late_from_tokens: Positive
+    late_context_share: Annotated[float, Field(ge=0, le=1)]
     attention_per_pair_s: NonNegative
     launch_s: NonNegative
     launch_half_tokens: Positive
@@ -198,7 +202,7 @@ class PhaseModel(_Section):
         Returns
         -------
         numpy.ndarray
-            Shape (16,); opaque, for `iteration` only.
+            Shape (17,); opaque, for `iteration` only.
 
         Raises
         ------
@@ -219,8 +223,9 @@ class PhaseModel(_Section):
         c[_COMPUTE_BASE_S] = latency.compute_base_s * slowdown
         c[_COMPUTE_PER_SEQUENCE_S] = latency.compute_per_sequence_s * slowdown
         c[_COMPUTE_PER_PROMPT_TOKEN_S] = latency.compute_per_prompt_token_s * slowdown
-        c[_LATE_PER_PROMPT_TOKEN_S] = latency.late_per_prompt_token_s * slowdown
+        c[_LATE_PER_PROMPT_TOKEN_S] = latency.late_per_prompt_token_s
         c[_LATE_FROM_TOKENS] = latency.late_from_tokens
+        c[_LATE_CONTEXT_SHARE] = latency.late_context_share
         c[_ATTENTION_PER_PAIR_S] = latency.attention_per_pair_s * slowdown
         c[_LAUNCH_S] = latency.launch_s
         c[_LAUNCH_HALF_TOKENS] = latency.launch_half_tokens
@@ -283,7 +288,7 @@ def iteration(
         + c[_MEMORY_PER_SEQUENCE_S] * decode_batch
         + c[_MEMORY_PER_CONTEXT_TOKEN_S] * decode_context_tokens
     )
-    start = max(0.0, prefill_context_tokens - 0.5 * prefill_tokens)
+    start = c[_LATE_CONTEXT_SHARE] * max(0.0, prefill_context_tokens - 0.5 * prefill_tokens)
     late_tokens = max(0.0, start + prefill_tokens - c[_LATE_FROM_TOKENS]) - max(0.0, start - c[_LATE_FROM_TOKENS])
     compute_s = (
         c[_COMPUTE_BASE_S]

@@ -12,7 +12,7 @@ _TAIL = 1e-6
 
 
 def prompt_time_s(
-    model: PhaseModel, tp: int, prompt_tokens: float, batch: int = 1, *, frequency_mhz: float = 0
+    model: PhaseModel, tp: int, prompt_tokens: float, batch: int = 1, *, frequency_mhz: float | None = None
 ) -> float:
     """Return the time of a prefill that computes whole prompts in one iteration, in seconds.
 
@@ -34,7 +34,7 @@ def prompt_time_s(
 
 
 def decode_step_s(
-    model: PhaseModel, tp: int, batch: float, context_tokens: float, *, frequency_mhz: float = 0
+    model: PhaseModel, tp: int, batch: float, context_tokens: float, *, frequency_mhz: float | None = None
 ) -> float:
     """Return the time of an iteration that only decodes, in seconds.
 
