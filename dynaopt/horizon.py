@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import pandas as pd
 
 from dynaopt.answers import Answers, join_answers, total_power_w, window_numbers
 from dynaopt.demand import Demand
-from dynaopt.digests import demand_digest, profile_digest
 from dynaopt.errors import DynaoptError, InvalidInputError
 from dynaopt.journal import Journal, different_plan
 from dynaopt.problem import Cluster, WindowDemand
@@ -26,8 +23,6 @@ from dynaopt.schedule import (
     WINDOW_COLUMNS,
     Schedule,
     ScheduleMetadata,
-    Source,
-    Totals,
 )
 from dynaopt.schedule_io import (
     METADATA_FILE,
@@ -36,6 +31,7 @@ from dynaopt.schedule_io import (
     read_schedule_metadata,
     write_schedule,
 )
+from dynaopt.schedule_metadata import describe, make_metadata
 from dynaopt.slo import Slo
 from dynaopt.solvers import get_solver
 from dynaopt.solvers.base import DEFAULT_GAP
@@ -46,17 +42,6 @@ ProgressCallback = Callable[[int, int, float], None]
 """Called with the windows done, the windows in all, and the serving energy of those done, in joules."""
 
 _LOG = logging.getLogger(__name__)
-_NO_TOTALS = Totals(
-    num_windows=0,
-    num_unsolved=0,
-    num_requests=0,
-    energy_j=0,
-    serving_energy_j=0,
-    transition_energy_j=0,
-    lower_bound_j=0,
-    gap=None,
-    runtime_s=0,
-)
 
 
 def plan(
@@ -122,7 +107,16 @@ def plan(
     task = _make_task(profiles, slo, solver, time_limit_s, gap_tolerance, Cluster.of(**cluster))
     windows = _named_windows(demand, task.profiles)
     task.problem(windows[0][1])  # refuses profiles and options that do not fit before any work is done
-    metadata = _make_metadata(demand, task, paths or {})
+    metadata = make_metadata(
+        demand,
+        tuple(task.profiles.values()),
+        slo=task.slo,
+        cluster=task.cluster,
+        solver=solver,
+        time_limit_s=time_limit_s,
+        gap_tolerance=gap_tolerance,
+        paths=paths,
+    )
     report = progress or (lambda *_: None)
     if out is None:
         return _assemble(demand, metadata, task, _solve(task, windows, workers, report, None))
@@ -140,7 +134,7 @@ def _plan_into(
     *,
     overwrite: bool,
 ) -> Schedule:
-    options = _options(metadata)
+    options = describe(metadata)
     if not overwrite:
         finished = _read_finished(folder, metadata, options)
         if finished is not None:
@@ -254,45 +248,6 @@ def _named_windows(demand: Demand, profiles: Mapping[str, Profile]) -> list[tupl
     return list(enumerate(windows))
 
 
-def _make_metadata(demand: Demand, task: Task, paths: Mapping[str, str | Path]) -> ScheduleMetadata:
-    """Return the metadata without totals, its digest made of all that decides the answers."""
-    by_name = {name: str(path) for name, path in paths.items()}
-    metadata = ScheduleMetadata(
-        dynaopt_version=version("dynaopt"),
-        digest="",
-        demand=Source(
-            name=demand.name,
-            path=by_name.get(demand.name),
-            sha256=demand.sha256,
-            content_sha256=demand_digest(demand),
-        ),
-        profiles=tuple(
-            Source(name=p.name, path=by_name.get(p.name), sha256=p.sha256, content_sha256=profile_digest(p))
-            for p in task.profiles.values()
-        ),
-        slo=task.slo,
-        cluster=task.cluster,
-        solver=task.solver,
-        time_limit_s=task.time_limit_s,
-        gap_tolerance=task.gap_tolerance,
-        window_s=demand.window_s,
-        totals=_NO_TOTALS,
-    )
-    text = metadata.model_dump_json(exclude={"digest": True, "totals": True})
-    return metadata.model_copy(update={"digest": hashlib.sha256(text.encode()).hexdigest()})
-
-
-def _options(metadata: ScheduleMetadata) -> dict[str, Any]:
-    """Say in words what a plan is of, to tell it from another."""
-    dumped = metadata.model_dump(mode="json")
-    options: dict[str, Any] = {"version": dumped["dynaopt_version"]}
-    options["demand"] = f"{metadata.demand.name} ({metadata.demand.content_sha256[:12]})"
-    options["profiles"] = ", ".join(f"{p.name} ({p.content_sha256[:12]})" for p in metadata.profiles)
-    options |= dumped["cluster"]
-    options |= {name: dumped[name] for name in ("solver", "time_limit_s", "gap_tolerance", "slo")}
-    return options
-
-
 def _read_finished(folder: Path, metadata: ScheduleMetadata, options: Mapping[str, Any]) -> Schedule | None:
     """Return the schedule in a folder if it is of this very plan, None if there is none; refuse that of another."""
     if not (folder / METADATA_FILE).is_file():
@@ -302,5 +257,5 @@ def _read_finished(folder: Path, metadata: ScheduleMetadata, options: Mapping[st
     except DynaoptError as error:
         raise different_plan(folder, f"a {METADATA_FILE} that cannot be read ({error})", None, options) from error
     if found.digest != metadata.digest:
-        raise different_plan(folder, "the schedule", {"options": _options(found)}, options)
+        raise different_plan(folder, "the schedule", {"options": describe(found)}, options)
     return read_schedule(folder)

@@ -1,0 +1,100 @@
+"""What names a plan: its inputs and options, their digest, and how it differs from another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dynaopt.demand import Demand
+from dynaopt.digests import demand_digest, profile_digest
+from dynaopt.problem import Cluster
+from dynaopt.profile import Profile
+from dynaopt.schedule import ScheduleMetadata, Source, Totals
+from dynaopt.slo import Slo
+
+_NO_TOTALS = Totals(
+    num_windows=0,
+    num_unsolved=0,
+    num_requests=0,
+    energy_j=0,
+    serving_energy_j=0,
+    transition_energy_j=0,
+    lower_bound_j=0,
+    gap=None,
+    runtime_s=0,
+)
+
+
+def make_metadata(
+    demand: Demand,
+    profiles: Sequence[Profile],
+    *,
+    slo: Slo,
+    cluster: Cluster,
+    solver: str,
+    time_limit_s: float | None = None,
+    gap_tolerance: float = 0.0,
+    paths: Mapping[str, str | Path] | None = None,
+) -> ScheduleMetadata:
+    """Return the metadata of a plan that is yet to be made, without totals.
+
+    Parameters
+    ----------
+    demand, profiles
+        The inputs.
+    slo, cluster, solver, time_limit_s, gap_tolerance
+        The options.
+    paths
+        Where inputs lie, by the names of demand and profiles.
+
+    Returns
+    -------
+    ScheduleMetadata
+        Its digest is made of the inputs, the options and the version of the package: of all that decides the answers.
+    """
+    by_name = {name: str(path) for name, path in (paths or {}).items()}
+
+    def source(item: Demand | Profile, content_sha256: str) -> Source:
+        path = by_name.get(item.name)
+        return Source(name=item.name, path=path, sha256=item.sha256, content_sha256=content_sha256)
+
+    metadata = ScheduleMetadata(
+        dynaopt_version=version("dynaopt"),
+        digest="",
+        demand=source(demand, demand_digest(demand)),
+        profiles=tuple(source(p, profile_digest(p)) for p in profiles),
+        slo=slo,
+        cluster=cluster,
+        solver=solver,
+        time_limit_s=time_limit_s,
+        gap_tolerance=gap_tolerance,
+        window_s=demand.window_s,
+        totals=_NO_TOTALS,
+    )
+    text = metadata.model_dump_json(exclude={"digest": True, "totals": True})
+    return metadata.model_copy(update={"digest": hashlib.sha256(text.encode()).hexdigest()})
+
+
+def describe(metadata: ScheduleMetadata) -> dict[str, Any]:
+    """Say in words what a plan is of, to tell it from another.
+
+    Parameters
+    ----------
+    metadata
+        Of the plan.
+    """
+    dumped = metadata.model_dump(mode="json")
+    return {
+        "version": metadata.dynaopt_version,
+        "demand": _name(metadata.demand),
+        "profiles": ", ".join(map(_name, metadata.profiles)),
+        **dumped["cluster"],
+        **{name: dumped[name] for name in ("solver", "time_limit_s", "gap_tolerance", "slo")},
+    }
+
+
+def _name(source: Source) -> str:
+    return f"{source.name} (content {source.content_sha256[:12]})"

@@ -1,0 +1,367 @@
+"""Today's usual set-up, for comparison: one pool of equal instances that serves every class and never changes.
+
+It is sized for the busiest minute of the horizon by the curve of a whole service's mix, so that it is not handicapped
+by treating every request as the longest. The SinglePool policy of DynamoLLM (HPCA 2025), section V, is one of TP8 at
+the highest clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dynaopt.demand import Demand
+from dynaopt.errors import InvalidInputError, NoSolutionError
+from dynaopt.problem import Cluster
+from dynaopt.profile import FloatArray, LoadCurve, Mix, Profile
+from dynaopt.request_class import REQUEST_CLASSES
+from dynaopt.result import Termination
+from dynaopt.schedule import ALLOCATION_COLUMNS, ROUTE_COLUMNS, TRANSITION_COLUMNS, WINDOW_COLUMNS, Schedule
+from dynaopt.schedule_metadata import make_metadata
+from dynaopt.slo import Slo
+
+SOLVER = "single-pool"
+"""What stands in the place of a solver's name in the schedule of a single pool."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class MixPool:
+    """The instances of one model.
+
+    Parameters
+    ----------
+    profile
+        Of the model.
+    curve
+        Of the mix, at the configuration of the instances.
+    mix_distance
+        Total variation distance between the mix and the demand's classes over the horizon, 0 to 1: the share of
+        requests that are of another class than the curve assumes.
+    num_instances
+        How many, in every window.
+    rate_rps
+        Load on the pool, requests per second, shape (windows,).
+    """
+
+    profile: Profile
+    curve: LoadCurve
+    mix_distance: float
+    num_instances: int
+    rate_rps: FloatArray
+
+    @property
+    def mix(self) -> str:
+        """Name of the mix, for example ``ALL-conversation``."""
+        return self.curve.request_class
+
+    @property
+    def num_gpus(self) -> int:
+        """GPUs of all instances."""
+        return self.num_instances * self.curve.tp
+
+    @property
+    def instance_power_w(self) -> FloatArray:
+        """Power of each instance, host excluded, in watts, shape (windows,)."""
+        power: FloatArray = np.interp(self.rate_rps / self.num_instances, self.curve.rate_rps, self.curve.power_w)
+        return power
+
+    @property
+    def power_w(self) -> FloatArray:
+        """Power of all instances and their hosts, in watts, shape (windows,)."""
+        metadata = self.profile.metadata
+        host_w = self.num_gpus * metadata.power.host_w / metadata.gpus_per_server
+        return self.num_instances * self.instance_power_w + host_w
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SinglePool:
+    """A static pool for each model, sized for the busiest minute.
+
+    Parameters
+    ----------
+    demand
+        What it serves.
+    slo, cluster
+        What it was sized for. A power cap and a fixed mix do not bind it.
+    pools
+        One for each model.
+    """
+
+    demand: Demand
+    slo: Slo
+    cluster: Cluster
+    pools: tuple[MixPool, ...]
+
+    @property
+    def num_instances(self) -> int:
+        """Instances of all models."""
+        return sum(pool.num_instances for pool in self.pools)
+
+    @property
+    def num_gpus(self) -> int:
+        """GPUs in use, in every window."""
+        return sum(pool.num_gpus for pool in self.pools)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the cluster has that many GPUs. Where it does not, the energy is that of a larger cluster."""
+        return self.num_gpus <= self.cluster.num_gpus
+
+    @property
+    def power_w(self) -> FloatArray:
+        """Mean power of the cluster in each window, unused GPUs included, in watts, shape (windows,)."""
+        unused = max(0, self.cluster.num_gpus - self.num_gpus)
+        power_w: FloatArray = np.sum([pool.power_w for pool in self.pools], axis=0)
+        return power_w + unused * _unused_gpu_w(self.pools[0].profile, self.cluster)
+
+    @property
+    def energy_j(self) -> float:
+        """Energy of the horizon, in joules. Nothing starts, so there is no transition energy."""
+        return float(self.power_w.sum() * self.demand.window_s)
+
+    def schedule(self) -> Schedule:
+        """Return it in the form of a plan, to be drawn and summed up beside one.
+
+        The pool is named after the mix, which is no request class, so that this schedule is for looking at and not for
+        `write_schedule`. It proves nothing: the lower bound is 0.
+        """
+        profiles = [pool.profile for pool in self.pools]
+        metadata = make_metadata(self.demand, profiles, slo=self.slo, cluster=self.cluster, solver=SOLVER)
+        starts = self.demand.starts.as_unit("us")
+        return Schedule(
+            metadata=metadata,
+            demand=self.demand,
+            allocations=pd.concat([_allocation_rows(pool, starts) for pool in self.pools], ignore_index=True),
+            routes=pd.concat([_route_rows(pool, self.demand, starts) for pool in self.pools], ignore_index=True),
+            transitions=pd.DataFrame(columns=[c.name for c in TRANSITION_COLUMNS]),
+            windows=self._window_rows(starts),
+        ).with_totals()
+
+    def _window_rows(self, starts: pd.DatetimeIndex) -> pd.DataFrame:
+        energy_j = self.power_w * self.demand.window_s
+        values = {
+            "window_start": starts,
+            "window_s": self.demand.window_s,
+            "termination": Termination.FEASIBLE.value,
+            "solver": SOLVER,
+            "power_w": self.power_w,
+            "serving_energy_j": energy_j,
+            "transition_energy_j": 0.0,
+            "energy_j": energy_j,
+            "lower_bound_j": 0.0,
+            "gap": np.where(energy_j > 0, 1.0, 0.0),
+            "num_gpus": pd.array([self.num_gpus] * len(starts), dtype="Int64"),
+            "runtime_s": 0.0,
+            "reason": "",
+        }
+        return pd.DataFrame(values)[[c.name for c in WINDOW_COLUMNS]]
+
+    def __repr__(self) -> str:
+        pools = ", ".join(
+            f"{p.num_instances} x TP{p.curve.tp} at {p.curve.frequency_mhz} MHz for {p.mix}" for p in self.pools
+        )
+        return f"SinglePool({pools}: {self.num_gpus} GPUs, {self.energy_j / 3.6e6:.1f} kWh)"
+
+
+def single_pool(
+    demand: Demand,
+    profiles: Profile | Sequence[Profile],
+    *,
+    slo: Slo | None = None,
+    tp: int = 8,
+    frequency_mhz: int = 1980,
+    **cluster: Any,
+) -> SinglePool:
+    """Size a static pool for each model for the busiest minute of a demand.
+
+    Parameters
+    ----------
+    demand
+        What arrives.
+    profiles
+        A profile for each model in the demand, with curves of whole mixes; the mix nearest to the demand's is used.
+    slo
+        Latency objectives; Table IV of the DynamoLLM paper by default. A mix keeps them when each class keeps its own.
+    tp
+        Tensor-parallel degree of the instances.
+    frequency_mhz
+        Their clock, in MHz.
+    **cluster
+        Fields of `Cluster`; headroom and reserve hold as they do for a plan.
+
+    Raises
+    ------
+    InvalidInputError
+        If a model has no profile or an option is out of range.
+    UnknownNameError
+        If a profile has no curve of that configuration.
+    NoSolutionError
+        If a profile has no curve of a mix, or the configuration keeps the objectives at no load.
+    """
+    wanted, objectives = Cluster.of(**cluster), slo or Slo.table_iv()
+    pools = []
+    for profile, rates, peaks in _by_model(demand, profiles):
+        mix, distance = nearest_mix(profile, rates)
+        curve = profile.curve(tp, frequency_mhz, mix.name)
+        pool = _size(profile, curve, distance, rates, peaks, objectives, wanted)
+        if pool is None:
+            raise NoSolutionError(
+                f"TP{tp} at {frequency_mhz} MHz keeps the objectives of {mix.name} at no load (profile {profile.name})"
+            )
+        pools.append(pool)
+    return SinglePool(demand=demand, slo=objectives, cluster=wanted, pools=tuple(pools))
+
+
+def best_single_pool(
+    demand: Demand, profiles: Profile | Sequence[Profile], *, slo: Slo | None = None, **cluster: Any
+) -> SinglePool:
+    """Find the static pool that takes the least energy, over every degree and clock in the profile.
+
+    A saving against a set-up that could be improved by turning one knob is worth little; this one has none left.
+
+    Parameters
+    ----------
+    demand, profiles, slo, **cluster
+        As for `single_pool`.
+
+    Returns
+    -------
+    SinglePool
+        For each model the cheapest that the cluster has GPUs for, or the cheapest of all where it has not enough for
+        any. With several models they are chosen one by one, so look at `fits`.
+
+    Raises
+    ------
+    InvalidInputError
+        If a model has no profile or an option is out of range.
+    NoSolutionError
+        If a profile has no curve of a mix, or none that keeps the objectives.
+    """
+    wanted, objectives = Cluster.of(**cluster), slo or Slo.table_iv()
+    pools = []
+    for profile, rates, peaks in _by_model(demand, profiles):
+        mix, distance = nearest_mix(profile, rates)
+        sized = [_size(profile, c, distance, rates, peaks, objectives, wanted) for c in profile.of_class(mix.name)]
+        found = [pool for pool in sized if pool is not None]
+        if not found:
+            raise NoSolutionError(f"no configuration of profile {profile.name} keeps the objectives of {mix.name}")
+        unused_w = _unused_gpu_w(profile, wanted)
+        pools.append(
+            min(
+                found,
+                key=lambda p: (p.num_gpus > wanted.num_gpus, float(p.power_w.mean()) - p.num_gpus * unused_w),
+            )
+        )
+    return SinglePool(demand=demand, slo=objectives, cluster=wanted, pools=tuple(pools))
+
+
+def nearest_mix(profile: Profile, rate_rps: FloatArray) -> tuple[Mix, float]:
+    """Find the mix of a profile that is nearest to what arrives.
+
+    Parameters
+    ----------
+    profile
+        Its mixes are the candidates.
+    rate_rps
+        Arrival rates of the classes, requests per second, shape (windows, 9).
+
+    Returns
+    -------
+    Mix
+        The one of least total variation distance, half the sum of the differences of shares.
+    float
+        That distance, 0 to 1.
+
+    Raises
+    ------
+    NoSolutionError
+        If the profile has no mix.
+    """
+    if not profile.metadata.mixes:
+        raise NoSolutionError(f"profile {profile.name} has no curves of a whole mix, so there is no single pool of it")
+    totals = rate_rps.sum(axis=0)
+    shares = totals / totals.sum() if totals.sum() > 0 else totals
+    distances = [
+        0.5 * float(sum(abs(shares[n] - mix.shares.get(c, 0.0)) for n, c in enumerate(REQUEST_CLASSES)))
+        for mix in profile.metadata.mixes
+    ]
+    at = int(np.argmin(distances))
+    return profile.metadata.mixes[at], distances[at]
+
+
+def _size(
+    profile: Profile,
+    curve: LoadCurve,
+    distance: float,
+    rates: FloatArray,
+    peaks: FloatArray,
+    slo: Slo,
+    cluster: Cluster,
+) -> MixPool | None:
+    """Return the pool of one configuration, None if that keeps the objectives at no load."""
+    slo_rate_rps = curve.slo_rate_rps(slo)
+    if slo_rate_rps is None:
+        return None
+    load_rps = rates.sum(axis=1)
+    needed = float((load_rps * peaks).max()) * (1 + cluster.headroom) / slo_rate_rps
+    share, spare = (0.0, 1) if cluster.reserve == "n+1" else (float(cluster.reserve), 0)
+    number = max(_round_up(needed / (1 - share)) + spare, 1)
+    return MixPool(profile=profile, curve=curve, mix_distance=distance, num_instances=number, rate_rps=load_rps)
+
+
+def _round_up(number: float) -> int:
+    # What lies above a whole number by rounding alone needs no further instance.
+    return math.ceil(number * (1 - 1e-9))
+
+
+def _by_model(demand: Demand, profiles: Profile | Sequence[Profile]) -> list[tuple[Profile, FloatArray, FloatArray]]:
+    """Return the profile, the rates (windows, 9) and the peak factors (windows,) of each model."""
+    listed = [profiles] if isinstance(profiles, Profile) else list(profiles)
+    by_model: Mapping[str, Profile] = {profile.model: profile for profile in listed}
+    found = []
+    for model in demand.models:
+        profile = listed[0] if model == "" and len(listed) == 1 else by_model.get(model)
+        if profile is None:
+            raise InvalidInputError(
+                "profiles", expected=f"one for model '{model}'", found=f"only {', '.join(by_model) or 'none'}"
+            )
+        found.append((profile, demand.rates_rps[model], demand.peak_factors[model]))
+    return found
+
+
+def _unused_gpu_w(profile: Profile, cluster: Cluster) -> float:
+    power = profile.metadata.power
+    return power.gpu_on_w if cluster.unused_gpus == "on" else power.gpu_released_w
+
+
+def _allocation_rows(pool: MixPool, starts: pd.DatetimeIndex) -> pd.DataFrame:
+    values = {
+        "window_start": starts,
+        "model": pool.profile.model,
+        "pool": pool.mix,
+        "tp": pool.curve.tp,
+        "frequency_mhz": pool.curve.frequency_mhz,
+        "num_instances": pool.num_instances,
+        "rate_per_instance_rps": pool.rate_rps / pool.num_instances,
+        "power_per_instance_w": pool.instance_power_w,
+    }
+    return pd.DataFrame(values)[[c.name for c in ALLOCATION_COLUMNS]]
+
+
+def _route_rows(pool: MixPool, demand: Demand, starts: pd.DatetimeIndex) -> pd.DataFrame:
+    model = pool.profile.model if pool.profile.model in demand.models else ""
+    rates = demand.rates_rps[model]
+    window, number = np.nonzero(rates)
+    values = {
+        "window_start": starts[window],
+        "model": pool.profile.model,
+        "request_class": [REQUEST_CLASSES[n] for n in number],
+        "pool": pool.mix,
+        "rate_rps": rates[window, number],
+    }
+    return pd.DataFrame(values)[[c.name for c in ROUTE_COLUMNS]]
