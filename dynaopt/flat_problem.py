@@ -1,4 +1,13 @@
-"""A problem as plain arrays, and its search at given prices."""
+"""A problem as plain arrays, and the parts that can be solved apart from each other.
+
+A model with a fixed mix takes the same GPUs whatever it serves, so it shares nothing with the others. What is left are
+groups of models, each with its own limits: a fixed mix limits the instances of every tensor-parallel degree, the rest
+of the cluster limits the GPUs of all other models together. (Only a power cap couples the groups, and all it asks is
+that each draws little.)
+
+What runs or idles anyway is charged to no instance: a GPU costs what it takes beyond an unused one, an instance of a
+fixed mix what it takes beyond the cheapest idle one of its degree. No cost is negative then.
+"""
 
 from __future__ import annotations
 
@@ -6,164 +15,156 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynaopt.allocation import Load
-from dynaopt.load_sets import LOWER_SETS, NUM_CLASSES, route
-from dynaopt.load_split import Tree, empty_tree, split_load
-from dynaopt.pool_value import MAX_ITEMS, Curves, FloatArray, IntArray, PoolTables, decode, empty_tables, fill_tables
+from dynaopt.envelope import FloatArray
+from dynaopt.load_sets import LOWER_SETS, NUM_CLASSES
+from dynaopt.pool_value import IntArray
 from dynaopt.problem import PoolOption, Problem
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FlatProblem:
-    """The arrays of a problem.
+class Group:
+    """Models that share limits, as arrays.
 
     Parameters
     ----------
+    pools
+        Indices into `Problem.pools`, nine for each model.
     options
         Options of all pools, end to end.
-    curves
-        Their curves; the cost is the power that an instance adds to the cluster, beyond what its GPUs draw unused.
-    points
-        Breakpoints of each option, shape (options,).
-    tp
-        GPUs of each option, shape (options,).
+    first_option
+        Where each pool's options start, shape (pools + 1,).
+    first_point
+        Where each option's breakpoints start, shape (options + 1,).
+    breaks_rps
+        Breakpoints of all options, end to end, in requests per second.
+    cost_w
+        Power there, beyond what runs or idles anyway, in watts. Does not fall with load.
     rates_rps
         Arrivals by model and class, shape (models, 9).
     most_rps
-        Most load that each pool can be given, shape (pools,).
-    unused_gpu_w
-        What a GPU that serves nobody draws at least, in watts.
+        Most load that each pool can be given, shape (models, 9).
+    usage
+        How much of each limit an instance takes up, shape (limits, options).
+    limits
+        Shape (limits,).
+    base_w
+        What runs or idles anyway, in watts.
+    fillers
+        For each limit, the pool and the option of the instance that best fills what is left of it; None where
+        nothing need run.
     """
 
+    pools: tuple[int, ...]
     options: tuple[PoolOption, ...]
-    curves: Curves
-    points: IntArray
-    tp: IntArray
+    first_option: IntArray
+    first_point: IntArray
+    breaks_rps: FloatArray
+    cost_w: FloatArray
     rates_rps: FloatArray
     most_rps: FloatArray
-    unused_gpu_w: float
+    usage: FloatArray
+    limits: FloatArray
+    base_w: float
+    fillers: tuple[tuple[int, PoolOption] | None, ...]
+
+    def pool_options(self, p: int) -> range:
+        """Return the options of a pool, as indices into `options`."""
+        return range(int(self.first_option[p]), int(self.first_option[p + 1]))
+
+    def curve(self, k: int) -> tuple[FloatArray, FloatArray]:
+        """Return the breakpoints of an option and its cost there."""
+        part = slice(int(self.first_point[k]), int(self.first_point[k + 1]))
+        return self.breaks_rps[part], self.cost_w[part]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """What a search at given prices found.
-
-    Parameters
-    ----------
-    loads
-        The instances.
-    flows
-        The routes.
-    num_gpus
-        GPUs that the instances take.
-    lower
-        No allocation costs less at these prices.
-    cost
-        What this one costs at these prices; infinite if nothing was found.
-    """
-
-    loads: tuple[Load, ...]
-    flows: tuple[tuple[int, int, float], ...]
-    num_gpus: int
-    lower: float
-    cost: float
+def groups_of(problem: Problem) -> list[Group]:
+    """Take a problem apart into groups of models that share limits."""
+    fixed = problem.cluster.fixed_mix
+    models = list(problem.demand.rate_rps)
+    taken = sum(tp * n for model in models if model in fixed for tp, n in fixed[model].items())
+    groups = [_fixed_group(problem, m) for m, model in enumerate(models) if model in fixed]
+    free = [m for m, model in enumerate(models) if model not in fixed]
+    return [_shared_group(problem, free, problem.num_gpus - taken), *groups]
 
 
-class Workspace:
-    """Room for the tables and the tree, used again from problem to problem."""
-
-    def __init__(self) -> None:
-        self.tables: PoolTables = empty_tables(0)
-        self.tree: Tree = empty_tree(NUM_CLASSES)
-
-    def tables_for(self, num_pools: int) -> PoolTables:
-        """Return tables with a row for each pool."""
-        if self.tables.limit_rps.size != num_pools:
-            self.tables = empty_tables(num_pools)
-        return self.tables
+def _pools_of(models: list[int]) -> tuple[int, ...]:
+    return tuple(p for m in models for p in range(NUM_CLASSES * m, NUM_CLASSES * (m + 1)))
 
 
-def flatten(problem: Problem) -> FlatProblem:
-    """Write a problem as plain arrays."""
-    options = tuple(k for pool in problem.pools for k in pool.options)
-    points = np.array([k.rate_rps.size for k in options], dtype=np.int64)
-    tp = np.array([k.tp for k in options], dtype=np.int64)
-    gpu_power_w = np.repeat([pool.gpu_power_w for pool in problem.pools], [len(pool.options) for pool in problem.pools])
-    power = [np.minimum.accumulate(k.power_w[::-1])[::-1] for k in options]
-    idle_w = np.array([p[0] for p in power]) / np.maximum(tp, 1) + gpu_power_w
-    unused_gpu_w = min([problem.unused_gpu_power_w, *idle_w.tolist()])
-    cost = np.concatenate([*power, np.empty(0)]) + np.repeat(tp * (gpu_power_w - unused_gpu_w), points)
-    rates = np.array([pool.rate_rps for pool in problem.pools]).reshape(-1, NUM_CLASSES)
-    curves = Curves(
-        np.concatenate([[0], np.cumsum([len(pool.options) for pool in problem.pools])]).astype(np.int64),
-        np.concatenate([[0], np.cumsum(points)]).astype(np.int64),
-        np.concatenate([*(k.rate_rps for k in options), np.empty(0)]),
-        cost,
+def _shared_group(problem: Problem, models: list[int], num_gpus: int) -> Group:
+    pools = _pools_of(models)
+    options = [(p, k) for p in pools for k in problem.pools[p].options]
+    tp = np.array([float(k.tp) for _, k in options])
+    per_gpu_w = _idle_w(problem, options) / tp
+    unused_w = min([problem.unused_gpu_power_w, *per_gpu_w.tolist()])
+    best = int(per_gpu_w.argmin()) if unused_w < problem.unused_gpu_power_w else None
+    return _group(
+        problem,
+        pools,
+        options,
+        usage=tp.reshape(1, -1),
+        limits=np.array([float(num_gpus)]),
+        free_w=tp * unused_w,
+        base_w=num_gpus * unused_w,
+        fillers=(None if best is None else options[best],),
     )
-    return FlatProblem(options, curves, points, tp, rates, _most_rps(rates), unused_gpu_w)
 
 
-def _most_rps(rates: FloatArray) -> FloatArray:
+def _fixed_group(problem: Problem, model: int) -> Group:
+    pools = _pools_of([model])
+    mix = {tp: n for tp, n in problem.cluster.fixed_mix[problem.pools[pools[0]].model].items() if n > 0}
+    options = [(p, k) for p in pools for k in problem.pools[p].options if k.tp in mix]
+    tp = np.array([k.tp for _, k in options], dtype=np.int64)
+    idle_w = _idle_w(problem, options)
+    cheapest = [_cheapest(idle_w, tp == degree) for degree in mix]
+    least_w = {degree: 0.0 if at is None else float(idle_w[at]) for degree, at in zip(mix, cheapest, strict=True)}
+    return _group(
+        problem,
+        pools,
+        options,
+        usage=np.array([tp == degree for degree in mix], dtype=np.float64).reshape(len(mix), len(options)),
+        limits=np.array(list(mix.values()), dtype=np.float64),
+        free_w=np.array([least_w[k.tp] for _, k in options]),
+        base_w=sum(n * least_w[degree] for degree, n in mix.items()),
+        fillers=tuple(None if at is None else options[at] for at in cheapest),
+    )
+
+
+def _cheapest(idle_w: FloatArray, among: np.ndarray) -> int | None:
+    return int(np.where(among, idle_w, np.inf).argmin()) if among.any() else None
+
+
+def _idle_w(problem: Problem, options: list[tuple[int, PoolOption]]) -> FloatArray:
+    return np.array([float(k.power_w.min()) + k.tp * problem.pools[p].gpu_power_w for p, k in options])
+
+
+def _group(
+    problem: Problem,
+    pools: tuple[int, ...],
+    options: list[tuple[int, PoolOption]],
+    *,
+    usage: FloatArray,
+    limits: FloatArray,
+    free_w: FloatArray,
+    base_w: float,
+    fillers: tuple[tuple[int, PoolOption] | None, ...],
+) -> Group:
+    host_w = np.array([k.tp * problem.pools[p].gpu_power_w for p, k in options]) - free_w
+    # The least power at this load or a higher one: it never falls, and it is never above the true curve.
+    cost = [np.minimum.accumulate(k.power_w[::-1])[::-1] + w for (_, k), w in zip(options, host_w, strict=True)]
+    rates = np.array([problem.pools[p].rate_rps for p in pools]).reshape(-1, NUM_CLASSES)
     sums = np.where(LOWER_SETS[None, :, :], (rates @ LOWER_SETS.T)[:, :, None], np.inf)
-    least: FloatArray = sums.min(axis=1).ravel()
-    return least
-
-
-def search(flat: FlatProblem, price: FloatArray, room: Workspace, *, max_nodes: int, gap: float) -> Answer:
-    """Find the allocation that is cheapest when every instance of an option also costs a price.
-
-    Parameters
-    ----------
-    flat
-        The problem; its limits on GPUs and power do not count.
-    price
-        For each option, shape (options,).
-    room
-        Room to work in.
-    max_nodes
-        Nodes of the tree for each model.
-    gap
-        Relative gap at which to stop.
-    """
-    curves = flat.curves._replace(cost=flat.curves.cost + np.repeat(price, flat.points))
-    tables = room.tables_for(flat.most_rps.size)
-    fill_tables(curves, flat.most_rps, tables)
-    loads: list[Load] = []
-    flows: list[tuple[int, int, float]] = []
-    total = lower = 0.0
-    for m, rates in enumerate(flat.rates_rps):
-        offset = m * NUM_CLASSES
-        cost, bound, split, _ = split_load(offset, rates, LOWER_SETS, tables, room.tree, max_nodes, gap)
-        total, lower = total + cost, lower + bound
-        if np.isfinite(total):
-            routes = route(rates, split)
-            flows += [(offset + c, offset + p, rate) for c, p, rate in routes]
-            for p in range(NUM_CLASSES):
-                loads += _pool_loads(flat, tables, offset + p, sum(rate for _, to, rate in routes if to == p))
-    num_gpus = sum(n.num_instances * n.option.tp for n in loads)
-    return Answer(tuple(loads), tuple(flows), num_gpus, lower, total)
-
-
-def _pool_loads(flat: FlatProblem, tables: PoolTables, p: int, load_rps: float) -> list[Load]:
-    """Return the instances that serve a load at least cost."""
-    if load_rps <= 0:
-        return []
-    counts = np.zeros(MAX_ITEMS, dtype=np.int64)
-    piece, rest = decode(p, load_rps, tables, counts)
-    loads = [
-        Load(
-            pool=p,
-            option=flat.options[tables.item_option[p, i]],
-            num_instances=int(counts[i]),
-            rate_rps=float(tables.item_rps[p, i]),
-        )
-        for i in np.flatnonzero(counts)
-    ]
-    if piece >= 0:
-        loads.append(Load(pool=p, option=flat.options[tables.piece_option[p, piece]], num_instances=1, rate_rps=rest))
-        return loads
-    last = loads.pop()
-    if last.num_instances > 1:
-        loads.append(Load(pool=p, option=last.option, num_instances=last.num_instances - 1, rate_rps=last.rate_rps))
-    loads.append(Load(pool=p, option=last.option, num_instances=1, rate_rps=last.rate_rps + rest))
-    return loads
+    return Group(
+        pools=pools,
+        options=tuple(k for _, k in options),
+        first_option=np.searchsorted([p for p, _ in options], [*pools, len(problem.pools)]).astype(np.int64),
+        first_point=np.concatenate([[0], np.cumsum([k.rate_rps.size for _, k in options])]).astype(np.int64),
+        breaks_rps=np.concatenate([*(k.rate_rps for _, k in options), np.empty(0)]),
+        cost_w=np.concatenate([*cost, np.empty(0)]),
+        rates_rps=rates,
+        most_rps=sums.min(axis=1),
+        usage=usage,
+        limits=limits,
+        base_w=base_w,
+        fillers=fillers,
+    )

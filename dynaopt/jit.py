@@ -11,5 +11,5 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def compiled(function: F) -> F:
-    """Compile a function of numbers and arrays; its types stay those of the Python function."""
-    return cast("F", numba.njit(cache=True)(function))
+    """Compile a function of numbers, arrays and records; to type checkers it stays the Python function."""
+    return cast("F", numba.njit(cache=True, error_model="numpy")(function))

@@ -9,32 +9,54 @@ optimal pool all instances but one sit at such points, here called *items* (r, w
     V(L) = min over vertices with S <= L of  W + g(L - S),     g(0) = 0.
 
 Between two vertices V is concave, so on any interval its convex hull is that of the vertices inside and of the ends.
-Curves that fall with load are first lowered until they do not; this keeps every bound valid.
-
-The tables are kept for all pools at once, a row each, in plain arrays that Numba can use.
+Curves must not fall with load. A cost of opening the pool may be added to V at every load but 0.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dynaopt.envelope import ENVELOPE, TINY, FloatArray, merge
 from dynaopt.jit import compiled
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-MAX_PIECES = 512
 MAX_ITEMS = 128
 MAX_VERTICES = 2048
-ABSENT = 1e300
-TINY = 1e-12
+
+POOL = np.dtype(
+    [
+        ("single", ENVELOPE),
+        ("num_items", np.int64),
+        ("item_rps", np.float64, (MAX_ITEMS,)),
+        ("item_cost", np.float64, (MAX_ITEMS,)),
+        ("item_option", np.int64, (MAX_ITEMS,)),
+        ("num_vertices", np.int64),
+        ("vertex_rps", np.float64, (MAX_VERTICES,)),
+        ("vertex_cost", np.float64, (MAX_VERTICES,)),
+        ("limit_rps", np.float64),
+        ("opening", np.float64),
+    ]
+)
+"""What is known of V: g (`single`); the items, the one that costs least per request first; the vertices by load, the
+first of which is (0, 0); and the load up to which they are complete. Beyond `limit_rps` V is only bounded from below,
+by its least cost per request, and from above, by repeating the first item."""
 
 
-class Curves(NamedTuple):
-    """All power curves of a problem, end to end.
+@compiled
+def fill_pools(
+    first_option: IntArray,
+    first_point: IntArray,
+    rates: FloatArray,
+    costs: FloatArray,
+    wanted_rps: FloatArray,
+    scratch: npt.NDArray[np.void],
+    pools: npt.NDArray[np.void],
+) -> None:
+    """Compute V of all pools.
 
     Parameters
     ----------
@@ -42,313 +64,174 @@ class Curves(NamedTuple):
         Where each pool's options start, shape (pools + 1,).
     first_point
         Where each option's breakpoints start, shape (options + 1,).
-    rate_rps
-        The breakpoints, in requests per second.
-    cost
-        What an instance costs at each of them, in watts plus the prices of what it takes up; non-decreasing.
-    """
-
-    first_option: IntArray
-    first_point: IntArray
-    rate_rps: FloatArray
-    cost: FloatArray
-
-
-class PoolTables(NamedTuple):
-    """What is known of V, a row for each pool.
-
-    Parameters
-    ----------
-    num_pieces, break_rps, left, right, piece_option
-        g: piece i holds on (break_i, break_{i+1}] and runs from `left` to `right`; the option that attains it.
-    num_items, item_rps, item_cost, item_option
-        The items, the one that costs least per request first.
-    num_vertices, vertex_rps, vertex_cost
-        The vertices by load; cost increases too. The first is (0, 0).
-    limit_rps
-        Load up to which the vertices are complete. Beyond it V is only bounded from below, by its least cost per
-        request, and from above, by repeating the first item.
-    """
-
-    num_pieces: IntArray
-    break_rps: FloatArray
-    left: FloatArray
-    right: FloatArray
-    piece_option: IntArray
-    num_items: IntArray
-    item_rps: FloatArray
-    item_cost: FloatArray
-    item_option: IntArray
-    num_vertices: IntArray
-    vertex_rps: FloatArray
-    vertex_cost: FloatArray
-    limit_rps: FloatArray
-
-
-def empty_tables(num_pools: int) -> PoolTables:
-    """Make room for the tables of so many pools."""
-
-    def floats(width: int) -> FloatArray:
-        return np.empty((num_pools, width))
-
-    def integers(width: int) -> IntArray:
-        return np.empty((num_pools, width), dtype=np.int64)
-
-    def counts() -> IntArray:
-        return np.zeros(num_pools, dtype=np.int64)
-
-    return PoolTables(
-        counts(),
-        floats(MAX_PIECES + 1),
-        floats(MAX_PIECES),
-        floats(MAX_PIECES),
-        integers(MAX_PIECES),
-        counts(),
-        floats(MAX_ITEMS),
-        floats(MAX_ITEMS),
-        integers(MAX_ITEMS),
-        counts(),
-        floats(MAX_VERTICES),
-        floats(MAX_VERTICES),
-        np.zeros(num_pools),
-    )
-
-
-@compiled
-def fill_tables(curves: Curves, wanted_rps: FloatArray, t: PoolTables) -> None:
-    """Compute the tables of all pools.
-
-    Parameters
-    ----------
-    curves
-        What instances cost.
+    rates, costs
+        All options' breakpoints, in requests per second, and what an instance costs there.
     wanted_rps
         Load up to which each pool's vertices are wanted, shape (pools,).
-    t
-        Where to write.
+    scratch
+        Two records of `POOL` to work in.
+    pools
+        Records of `POOL` to write to; their `opening` is left alone.
     """
-    scratch_break = np.empty((2, MAX_PIECES + 1))
-    scratch_left = np.empty((2, MAX_PIECES))
-    scratch_right = np.empty((2, MAX_PIECES))
-    scratch_option = np.empty((2, MAX_PIECES), dtype=np.int64)
-    scratch_rps = np.empty((2, MAX_VERTICES))
-    scratch_cost = np.empty((2, MAX_VERTICES))
     for p in range(wanted_rps.size):
-        _envelope(p, curves, scratch_break, scratch_left, scratch_right, scratch_option, t)
-        _items(p, t)
-        _vertices(p, wanted_rps[p], scratch_rps, scratch_cost, t)
+        now = 0
+        scratch[0].single.num_pieces = 0
+        for k in range(first_option[p], first_option[p + 1]):
+            a, b = first_point[k], first_point[k + 1]
+            merge(scratch[now].single, rates[a:b], costs[a:b], k, scratch[1 - now].single)
+            now = 1 - now
+        _copy_single(scratch[now].single, pools[p].single)
+        _find_items(pools[p])
+        _find_vertices(pools[p], wanted_rps[p], scratch)
 
 
 @compiled
-def _envelope(
-    p: int, curves: Curves, breaks: FloatArray, left: FloatArray, right: FloatArray, option: IntArray, t: PoolTables
-) -> None:
-    """Write g, the lower envelope of a pool's curves, merging them in one by one."""
-    now, n = 0, 0
-    for k in range(curves.first_option[p], curves.first_option[p + 1]):
-        a, b = curves.first_point[k], curves.first_point[k + 1]
-        new = 1 - now
-        n = _merge(
-            n, breaks[now], left[now], right[now], option[now], curves.rate_rps[a:b], curves.cost[a:b], k,
-            breaks[new], left[new], right[new], option[new],
-        )  # fmt: skip
-        now = new
-    t.num_pieces[p] = n
-    t.break_rps[p, : n + 1] = breaks[now, : n + 1]
-    t.left[p, :n] = left[now, :n]
-    t.right[p, :n] = right[now, :n]
-    t.piece_option[p, :n] = option[now, :n]
-
-
-@compiled
-def _merge(
-    n: int, x: FloatArray, left: FloatArray, right: FloatArray, option: IntArray, rates: FloatArray, costs: FloatArray,
-    k: int, new_x: FloatArray, new_left: FloatArray, new_right: FloatArray, new_option: IntArray,
-) -> int:  # fmt: skip
-    """Write the lower envelope of an envelope of `n` pieces and one more curve; return its number of pieces."""
-    a, b, m, at, new_n = 0, 1, rates.size, 0.0, 0
-    out = (new_x, new_left, new_right, new_option)
-    while a < n or b < m:
-        end_a = x[a + 1] if a < n else ABSENT
-        end_b = rates[b] if b < m else ABSENT
-        end = min(end_a, end_b)
-        if a < n:
-            old0, old1 = _on_line(x[a], left[a], x[a + 1], right[a], at, end)
-        else:
-            old0, old1 = ABSENT, ABSENT
-        if b < m:
-            own0, own1 = _on_line(rates[b - 1], costs[b - 1], rates[b], costs[b], at, end)
-        else:
-            own0, own1 = ABSENT, ABSENT
-        d0, d1 = old0 - own0, old1 - own1
-        if b >= m or (d0 <= 0 and d1 <= 0):
-            new_n = _emit(out, new_n, at, end, old0, old1, option[a])
-        elif a >= n or (d0 >= 0 and d1 >= 0):
-            new_n = _emit(out, new_n, at, end, own0, own1, k)
-        else:
-            cross = at + (end - at) * d0 / (d0 - d1)
-            value = own0 + (own1 - own0) * (cross - at) / (end - at)
-            first, second = (option[a], k) if d0 < 0 else (k, option[a])
-            new_n = _emit(out, new_n, at, cross, min(old0, own0), value, first)
-            new_n = _emit(out, new_n, cross, end, value, min(old1, own1), second)
-        at = end
-        a += end_a <= end
-        b += end_b <= end
-    return new_n
-
-
-@compiled
-def _on_line(x0: float, y0: float, x1: float, y1: float, start: float, end: float) -> tuple[float, float]:
-    slope = (y1 - y0) / (x1 - x0)
-    return y0 + slope * (start - x0), y0 + slope * (end - x0)
-
-
-@compiled
-def _emit(
-    out: tuple[FloatArray, FloatArray, FloatArray, IntArray],
-    n: int,
-    start: float,
-    end: float,
-    at_start: float,
-    at_end: float,
-    k: int,
-) -> int:
-    """Append a piece to an envelope, joined to the last one where the two are one line."""
-    x, left, right, option = out
-    if end - start <= TINY * end:
-        return n
-    if n > 0 and option[n - 1] == k and abs(right[n - 1] - at_start) <= 1e-10 * (1 + abs(at_start)):
-        before = (right[n - 1] - left[n - 1]) / (x[n] - x[n - 1])
-        after = (at_end - at_start) / (end - start)
-        if abs(before - after) <= 1e-9 * (1 + abs(after)):
-            x[n], right[n - 1] = end, at_end
-            return n
-    if n == left.size:  # out of room: one coarser piece that stays below both
-        right[n - 1] = min(right[n - 1], at_end)
-        x[n] = end
-        return n
-    x[n], x[n + 1] = start, end
-    left[n], right[n], option[n] = at_start, at_end, k
-    return n + 1
-
-
-@compiled
-def _items(p: int, t: PoolTables) -> None:
-    """Write the points where g jumps up or turns convex, sorted by cost per request."""
-    n, count = t.num_pieces[p], 0
+def _copy_single(source: Any, target: Any) -> None:
+    n = source.num_pieces
+    target.num_pieces = n
+    target.break_rps[0] = 0.0
     for i in range(n):
-        r, w = t.break_rps[p, i + 1], t.right[p, i]
-        if i + 1 < n:
-            slope = (w - t.left[p, i]) / (r - t.break_rps[p, i])
-            after = (t.right[p, i + 1] - t.left[p, i + 1]) / (t.break_rps[p, i + 2] - r)
-            jumps = t.left[p, i + 1] > w + 1e-9 * (1 + abs(w))
+        target.break_rps[i + 1] = source.break_rps[i + 1]
+        target.left[i], target.right[i], target.option[i] = source.left[i], source.right[i], source.option[i]
+
+
+@compiled
+def _find_items(t: Any) -> None:
+    """Write the points where g jumps up or turns convex, sorted by cost per request."""
+    g, count = t.single, 0
+    for i in range(g.num_pieces):
+        r, w = g.break_rps[i + 1], g.right[i]
+        if i + 1 < g.num_pieces:
+            slope = (w - g.left[i]) / (r - g.break_rps[i])
+            after = (g.right[i + 1] - g.left[i + 1]) / (g.break_rps[i + 2] - r)
+            jumps = g.left[i + 1] > w + 1e-9 * (1 + abs(w))
             if not (jumps or after > slope + 1e-7 * (1 + abs(slope))):
                 continue
         if count == MAX_ITEMS:
             break
         at = count
-        while at > 0 and t.item_cost[p, at - 1] * r > w * t.item_rps[p, at - 1]:
-            t.item_rps[p, at] = t.item_rps[p, at - 1]
-            t.item_cost[p, at] = t.item_cost[p, at - 1]
-            t.item_option[p, at] = t.item_option[p, at - 1]
+        while at > 0 and t.item_cost[at - 1] * r > w * t.item_rps[at - 1]:
+            t.item_rps[at], t.item_cost[at] = t.item_rps[at - 1], t.item_cost[at - 1]
+            t.item_option[at] = t.item_option[at - 1]
             at -= 1
-        t.item_rps[p, at], t.item_cost[p, at], t.item_option[p, at] = r, w, t.piece_option[p, i]
+        t.item_rps[at], t.item_cost[at], t.item_option[at] = r, w, g.option[i]
         count += 1
-    t.num_items[p] = count
+    t.num_items = count
 
 
 @compiled
-def _vertices(p: int, wanted_rps: float, rps: FloatArray, cost: FloatArray, t: PoolTables) -> None:
+def _find_vertices(t: Any, wanted_rps: float, scratch: npt.NDArray[np.void]) -> None:
     """Write the undominated sums of items, merging the items in one by one."""
-    now, n, limit = 0, 1, wanted_rps
-    rps[0, 0] = cost[0, 0] = 0.0
-    for i in range(t.num_items[p]):
-        new = 1 - now
-        n, limit = _add_item(n, rps[now], cost[now], t.item_rps[p, i], t.item_cost[p, i], limit, rps[new], cost[new])
-        now = new
-    t.num_vertices[p] = n
-    t.limit_rps[p] = limit
-    t.vertex_rps[p, :n] = rps[now, :n]
-    t.vertex_cost[p, :n] = cost[now, :n]
+    now = 0
+    t.limit_rps = wanted_rps
+    scratch[0].num_vertices = 1
+    scratch[0].vertex_rps[0] = scratch[0].vertex_cost[0] = 0.0
+    for i in range(t.num_items):
+        t.limit_rps = _add_item(scratch[now], t.item_rps[i], t.item_cost[i], t.limit_rps, scratch[1 - now])
+        now = 1 - now
+    n = scratch[now].num_vertices
+    t.num_vertices = n
+    for j in range(n):
+        t.vertex_rps[j], t.vertex_cost[j] = scratch[now].vertex_rps[j], scratch[now].vertex_cost[j]
 
 
 @compiled
-def _add_item(
-    n: int, rps: FloatArray, cost: FloatArray, r: float, w: float, limit: float, new_rps: FloatArray, new_cost: FloatArray
-) -> tuple[int, float]:  # fmt: skip
-    """Write the undominated points among old ones and any number of an item added to them, ending beyond the limit."""
+def _add_item(old: Any, r: float, w: float, limit: float, new: Any) -> float:
+    """Write the undominated points among the old and any number of an item on top of them, ending beyond a limit.
+
+    Returns the limit, or, where there was no room, the load up to which they are complete.
+    """
     a, b, m = 1, 0, 1
-    new_rps[0] = new_cost[0] = 0.0
-    while new_rps[m - 1] <= limit:
-        own_rps, own_cost = new_rps[b] + r, new_cost[b] + w
-        if a < n and (cost[a] < own_cost or (cost[a] == own_cost and rps[a] >= own_rps)):
-            own_rps, own_cost = rps[a], cost[a]
+    new.vertex_rps[0] = new.vertex_cost[0] = 0.0
+    while new.vertex_rps[m - 1] <= limit:
+        rps, cost = new.vertex_rps[b] + r, new.vertex_cost[b] + w
+        from_old = a < old.num_vertices and (
+            old.vertex_cost[a] < cost or (old.vertex_cost[a] == cost and old.vertex_rps[a] >= rps)
+        )
+        if from_old:
+            rps, cost = old.vertex_rps[a], old.vertex_cost[a]
             a += 1
         else:
             b += 1
-        if own_rps <= new_rps[m - 1] * (1 + TINY):
-            continue
-        if m == new_rps.size:
-            return m, new_rps[m - 1]
-        new_rps[m], new_cost[m] = own_rps, own_cost
-        m += 1
-    return m, limit
+        if rps > new.vertex_rps[m - 1] * (1 + TINY):
+            if m == MAX_VERTICES:
+                limit = new.vertex_rps[m - 1]
+                break
+            new.vertex_rps[m], new.vertex_cost[m] = rps, cost
+            m += 1
+    new.num_vertices = m
+    return limit
 
 
 @compiled
-def value(p: int, load: float, t: PoolTables) -> tuple[float, int, int, int]:
+def count_up_to(values: FloatArray, n: int, x: float) -> int:
+    """Return how many of the first `n` sorted values are at most `x`."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        if values[middle] <= x:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@compiled
+def value(t: Any, load: float) -> tuple[float, int, int, int]:
     """Evaluate V.
+
+    Parameters
+    ----------
+    t
+        A record of `POOL`.
+    load
+        Requests per second.
 
     Returns
     -------
     tuple
         The cost; how many of the first item come on top of the vertex; the vertex; the piece of g that the last
-        instance is on, or -1 when there is none. Infinite when the pool has no options.
+        instance is on, or -1 when there is none. The cost is infinite when the pool has no options.
     """
     if load <= 0:
         return 0.0, 0, 0, -1
-    if t.num_items[p] == 0:
+    if t.num_items == 0:
         return np.inf, 0, 0, -1
     repeats = 0
-    if load > t.limit_rps[p]:
-        repeats = int(np.ceil((load - t.limit_rps[p]) / t.item_rps[p, 0]))
-        load = max(load - repeats * t.item_rps[p, 0], 0.0)
-    j = np.searchsorted(t.vertex_rps[p, : t.num_vertices[p]], load * (1 + TINY), side="right") - 1
+    if load > t.limit_rps:
+        repeats = int(np.ceil((load - t.limit_rps) / t.item_rps[0]))
+        load = max(load - repeats * t.item_rps[0], 0.0)
+    j = count_up_to(t.vertex_rps, t.num_vertices, load * (1 + TINY)) - 1
+    g = t.single
     best, best_j, best_piece, piece = np.inf, j, -1, 0
-    if load - t.vertex_rps[p, j] <= TINY * load:
-        best = t.vertex_cost[p, j]
+    if load - t.vertex_rps[j] <= TINY * load:
+        best = t.vertex_cost[j]
         j -= 1
-    last = t.break_rps[p, t.num_pieces[p]] * (1 + TINY)
+    last = g.break_rps[g.num_pieces] * (1 + TINY)
     while j >= 0:
-        x = load - t.vertex_rps[p, j]
+        x = load - t.vertex_rps[j]
         if x > last:
             break
-        while piece < t.num_pieces[p] - 1 and t.break_rps[p, piece + 1] * (1 + TINY) < x:
+        while piece < g.num_pieces - 1 and g.break_rps[piece + 1] * (1 + TINY) < x:
             piece += 1
-        start, end = t.break_rps[p, piece], t.break_rps[p, piece + 1]
-        cost = (
-            t.vertex_cost[p, j]
-            + t.left[p, piece]
-            + (t.right[p, piece] - t.left[p, piece]) * (x - start) / (end - start)
-        )
+        share = (x - g.break_rps[piece]) / (g.break_rps[piece + 1] - g.break_rps[piece])
+        cost = t.vertex_cost[j] + g.left[piece] + (g.right[piece] - g.left[piece]) * share
         if cost < best:
             best, best_j, best_piece = cost, j, piece
         j -= 1
-    return best + repeats * t.item_cost[p, 0], repeats, best_j, best_piece
+    return best + t.opening + repeats * t.item_cost[0], repeats, best_j, best_piece
 
 
 @compiled
-def decode(p: int, load: float, t: PoolTables, counts: IntArray) -> tuple[int, float]:
+def decode(t: Any, load: float, counts: IntArray) -> tuple[int, float]:
     """Find the instances that attain V.
 
     Parameters
     ----------
-    p
-        The pool.
-    load
-        Its load, in requests per second; the pool has options unless it is 0.
     t
-        The tables.
+        A record of `POOL`, with options.
+    load
+        Requests per second.
     counts
         Receives how many instances sit at each item, shape (MAX_ITEMS,).
 
@@ -357,21 +240,22 @@ def decode(p: int, load: float, t: PoolTables, counts: IntArray) -> tuple[int, f
     tuple
         The piece of g that one more instance is on, or -1 when there is none, and the load left for it.
     """
+    _, repeats, j, piece = value(t, load)
     counts[:] = 0
-    _, repeats, j, piece = value(p, load, t)
     counts[0] = repeats
-    rest = load - repeats * t.item_rps[p, 0] if repeats > 0 else load
     while j > 0:
-        rps, cost = t.vertex_rps[p, j], t.vertex_cost[p, j]
-        found, least = -1, np.inf
-        for i in range(t.num_items[p]):
-            left, spent = rps - t.item_rps[p, i], cost - t.item_cost[p, i]
-            if left < -1e-9 * rps:
+        found, next_j, least = -1, 0, np.inf
+        for i in range(t.num_items):
+            left = t.vertex_rps[j] - t.item_rps[i] - 1e-9 * t.vertex_rps[j]
+            if left < -2e-9 * t.vertex_rps[j]:
                 continue
-            k = np.searchsorted(t.vertex_rps[p, :j], left - 1e-9 * rps)
-            if k < j and t.vertex_cost[p, k] - spent < least:
-                least, found, next_j = t.vertex_cost[p, k] - spent, i, k
-        j = next_j
+            k = count_up_to(t.vertex_rps, j, left)
+            worse = t.vertex_cost[k] + t.item_cost[i] - t.vertex_cost[j]
+            if k < j and worse < least:
+                found, next_j, least = i, k, worse
         counts[found] += 1
-        rest -= t.item_rps[p, found]
+        j = next_j
+    rest = load
+    for i in range(t.num_items):
+        rest -= counts[i] * t.item_rps[i]
     return piece, rest

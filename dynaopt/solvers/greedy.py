@@ -6,8 +6,10 @@ import time
 
 import numpy as np
 
-from dynaopt.allocation import make_allocation
-from dynaopt.flat_problem import Answer, FlatProblem, Workspace, flatten, search
+from dynaopt.allocation import Load, make_allocation
+from dynaopt.flat_problem import Group, groups_of
+from dynaopt.load_sets import NUM_CLASSES, route
+from dynaopt.price_search import PoolInstances, Workspace, instances_at, priced, search
 from dynaopt.problem import Problem
 from dynaopt.result import Result, Termination
 from dynaopt.solvers.base import DEFAULT_GAP
@@ -29,21 +31,32 @@ class Greedy:
     ) -> Result:
         """Solve a problem; see `Solver.solve`."""
         started = time.perf_counter()
-        flat = flatten(problem)
-        base = problem.num_gpus * flat.unused_gpu_w
-        best, bound = _price_gpus(problem, flat, self._room, gap_tolerance)
+        bound, loads, flows, found = 0.0, [], [], True
+        for group in groups_of(problem):
+            answer, lower = _price_gpus(group, self._room, gap_tolerance)
+            bound += lower + group.base_w
+            if answer is None:
+                found = False
+                continue
+            split, chosen = answer
+            flows += _flows(group, split)
+            loads += [
+                Load(pool=p, option=group.options[k], num_instances=n, rate_rps=rate)
+                for p, pool in zip(group.pools, chosen, strict=True)
+                for k, n, rate in pool.parts
+            ]
         runtime_s = time.perf_counter() - started
-        if best is None:
+        if not found:
             return Result(
                 solver=self.name,
                 termination=Termination.NO_SOLUTION_FOUND,
-                lower_bound_w=max(0.0, bound + base),
+                lower_bound_w=max(0.0, bound),
                 gap_tolerance=gap_tolerance,
                 runtime_s=runtime_s,
                 reason="no allocation was found",
             )
-        allocation = make_allocation(problem, best.loads, best.flows)
-        lower = min(max(0.0, (bound + base) * (1 - 1e-9)), allocation.power_w)
+        allocation = make_allocation(problem, loads, flows)
+        lower = min(max(0.0, bound * (1 - 1e-9)), allocation.power_w)
         optimal = allocation.power_w - lower <= gap_tolerance * allocation.power_w
         return Result(
             solver=self.name,
@@ -55,26 +68,42 @@ class Greedy:
         )
 
 
-def _price_gpus(problem: Problem, flat: FlatProblem, room: Workspace, gap: float) -> tuple[Answer | None, float]:
-    """Search with the least price of a GPU at which their limit holds; return the best answer and the best bound."""
-    limit = problem.num_gpus
-    answer = search(flat, np.zeros(flat.tp.size), room, max_nodes=MAX_NODES, gap=gap)
-    bound = answer.lower
-    if not np.isfinite(answer.cost):
+def _flows(group, split):
+    flows = []
+    for m, rates in enumerate(group.rates_rps):
+        part = slice(m * NUM_CLASSES, (m + 1) * NUM_CLASSES)
+        first = group.pools[m * NUM_CLASSES]
+        flows += [(first + c, first + p, rate) for c, p, rate in route(rates, split[part])]
+    return flows
+
+
+def _price_gpus(group: Group, room: Workspace, gap: float):
+    zero = np.zeros(group.limits.size)
+    room.fill(group, priced(group, zero))
+    found = search(group, room, max_nodes=MAX_NODES, gap=gap)
+    bound = found.lower
+    if not np.isfinite(found.cost):
         return None, bound
-    if answer.num_gpus <= limit:
-        return answer, bound
+
+    def decoded(found):
+        chosen = [instances_at(group, room, p, load) for p, load in enumerate(found.loads_rps)]
+        return chosen, sum((c.usage for c in chosen), zero), sum(c.cost_w for c in chosen)
+
+    chosen, usage, cost = decoded(found)
+    if (usage <= group.limits).all():
+        return (found.loads_rps, chosen), bound
     best, best_cost = None, np.inf
-    low, high = 0.0, max(1.0, answer.cost / max(answer.num_gpus, 1))
+    low, high = 0.0, max(1.0, cost / usage.sum())
     for _ in range(12):
         middle = high if best is None else (low + high) / 2
-        answer = search(flat, middle * flat.tp, room, max_nodes=MAX_NODES // 3, gap=gap)
-        bound = max(bound, answer.lower - middle * limit)
-        if answer.num_gpus > limit:
+        room.fill(group, priced(group, zero + middle))
+        found = search(group, room, max_nodes=MAX_NODES // 3, gap=gap)
+        chosen, usage, cost = decoded(found)
+        bound = max(bound, found.lower - middle * group.limits.sum())
+        if (usage > group.limits).any():
             low, high = middle, high if best is not None else 2 * high
             continue
-        power = answer.cost - middle * answer.num_gpus
-        if power < best_cost:
-            best, best_cost = answer, power
+        if cost < best_cost:
+            best, best_cost = (found.loads_rps, chosen), cost
         high = middle
     return best, bound

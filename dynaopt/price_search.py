@@ -1,0 +1,134 @@
+"""What is cheapest when every limit has a price: a relaxation that bounds the optimum, and loads to build answers from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dynaopt.envelope import FloatArray
+from dynaopt.flat_problem import Group
+from dynaopt.hull import TREE
+from dynaopt.load_sets import LOWER_SETS
+from dynaopt.load_split import split_load
+from dynaopt.pool_value import MAX_ITEMS, POOL, decode, fill_pools
+
+
+class Workspace:
+    """Room for the value functions and the tree, used again from search to search."""
+
+    def __init__(self) -> None:
+        self.pools: npt.NDArray[np.void] = np.zeros(0, POOL)
+        self.scratch: npt.NDArray[np.void] = np.zeros(2, POOL)
+        self.tree: npt.NDArray[np.void] = np.zeros(1, TREE)
+        self.counts = np.zeros(MAX_ITEMS, dtype=np.int64)
+
+    def fill(self, group: Group, cost_w: FloatArray, opening_w: FloatArray | float = 0.0) -> npt.NDArray[np.void]:
+        """Compute the value functions of a group's pools.
+
+        Parameters
+        ----------
+        group
+            The pools and their options.
+        cost_w
+            Cost of an instance at each of `group.breaks_rps`.
+        opening_w
+            Cost of each pool that has any load, shape (pools,).
+        """
+        if self.pools.size != len(group.pools):
+            self.pools = np.zeros(len(group.pools), POOL)
+        self.pools["opening"] = opening_w
+        # A little more than can be needed, so that no load lies beyond the tables for a rounding error.
+        wanted = group.most_rps.ravel() * (1 + 1e-6)
+        fill_pools(group.first_option, group.first_point, group.breaks_rps, cost_w, wanted, self.scratch, self.pools)
+        return self.pools
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolInstances:
+    """Instances of one pool.
+
+    Parameters
+    ----------
+    parts
+        Triples (option, number of instances, requests per second on each); options are indices into `Group.options`.
+    cost_w
+        What they cost without any price, in watts.
+    usage
+        How much of each limit they take up, shape (limits,).
+    """
+
+    parts: tuple[tuple[int, int, float], ...]
+    cost_w: float
+    usage: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relaxed:
+    """The outcome of a search.
+
+    Parameters
+    ----------
+    loads_rps
+        Load of each pool, shape (pools,).
+    cost
+        What they cost at the prices; infinite if nothing can serve the arrivals.
+    lower
+        No loads cost less.
+    """
+
+    loads_rps: FloatArray
+    cost: float
+    lower: float
+
+
+def priced(group: Group, prices: FloatArray) -> FloatArray:
+    """Return the cost of an instance at each of `group.breaks_rps` when every limit has a price, in watts."""
+    return group.cost_w + np.repeat(prices @ group.usage, np.diff(group.first_point))
+
+
+def search(group: Group, room: Workspace, *, max_nodes: int, gap: float) -> Relaxed:
+    """Split the arrivals of every model of a group over pools whose value functions are in the workspace.
+
+    Parameters
+    ----------
+    group
+        What to serve.
+    room
+        Where `Workspace.fill` was called before.
+    max_nodes
+        Nodes of the tree for each model.
+    gap
+        Relative gap at which to stop.
+    """
+    parts = []
+    for m, (rates, most) in enumerate(zip(group.rates_rps, group.most_rps, strict=True)):
+        pools = room.pools[m * rates.size : (m + 1) * rates.size]
+        parts.append(split_load(rates, most, LOWER_SETS, pools, room.tree[0], max_nodes, gap))
+    loads = np.concatenate([part[2] for part in parts]) if parts else np.empty(0)
+    return Relaxed(loads, sum(part[0] for part in parts), sum(part[1] for part in parts))
+
+
+def instances_at(group: Group, room: Workspace, p: int, load_rps: float) -> PoolInstances:
+    """Return the instances that serve a load at least cost, at the prices in the workspace."""
+    if load_rps <= 0:
+        return PoolInstances((), 0.0, np.zeros(group.limits.size))
+    t = room.pools[p]
+    piece, rest = decode(t, load_rps, room.counts)
+    parts = [
+        (int(t["item_option"][i]), int(room.counts[i]), float(t["item_rps"][i])) for i in np.flatnonzero(room.counts)
+    ]
+    if piece >= 0:
+        parts.append((int(t["single"]["option"][piece]), 1, rest))
+    elif rest != 0:  # a rounding error: the last instance takes it
+        k, n, rate = parts.pop()
+        parts += [(k, n - 1, rate)] * (n > 1) + [(k, 1, rate + rest)]
+    return pool_instances(group, parts)
+
+
+def pool_instances(group: Group, parts: list[tuple[int, int, float]]) -> PoolInstances:
+    """Add up what instances cost and take."""
+    cost_w = sum(n * float(np.interp(rate, *group.curve(k))) for k, n, rate in parts)
+    usage: FloatArray = sum((n * group.usage[:, k] for k, n, _ in parts), np.zeros(group.limits.size))
+    return PoolInstances(tuple(parts), cost_w, usage)
