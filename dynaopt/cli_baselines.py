@@ -1,0 +1,76 @@
+"""What a plan is set beside: the same demand on today's usual set-up, and on the best set-up that never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dynaopt.errors import NoSolutionError, UnknownNameError
+from dynaopt.profile import Profile
+from dynaopt.schedule import Schedule
+from dynaopt.single_pool import SinglePool, best_single_pool, single_pool
+
+USUAL_TP, USUAL_FREQUENCY_MHZ = 8, 1980
+# From this share of requests that the mix's curve takes for another class, the comparison is more rough than fair.
+_MIX_DISTANCE_TOLD = 0.1
+
+
+def find_baselines(schedule: Schedule, profiles: Sequence[Profile]) -> tuple[dict[str, Schedule], list[str]]:
+    """Put the demand of a schedule on single pools under the same objectives, headroom and reserve.
+
+    Parameters
+    ----------
+    schedule
+        The plan.
+    profiles
+        What it was planned with.
+
+    Returns
+    -------
+    dict
+        Schedules of the single pools that there are, by the name to show.
+    list of str
+        What a reader of the comparison should know: why one is missing, or where it is rough.
+    """
+    demand, slo = schedule.demand, schedule.metadata.slo
+    cluster = schedule.metadata.cluster.model_dump()
+    usual = f"single pool, TP{USUAL_TP} at {USUAL_FREQUENCY_MHZ} MHz"
+    ways: dict[str, Callable[[], SinglePool]] = {
+        usual: lambda: single_pool(
+            demand, profiles, slo=slo, tp=USUAL_TP, frequency_mhz=USUAL_FREQUENCY_MHZ, **cluster
+        ),
+        "best single pool": lambda: best_single_pool(demand, profiles, slo=slo, **cluster),
+    }
+    baselines: dict[str, Schedule] = {}
+    notes: list[str] = []
+    for name, make in ways.items():
+        try:
+            pool = make()
+        except (NoSolutionError, UnknownNameError) as error:
+            notes.append(f"No {name}: {error}")
+            continue
+        shown = name if name == usual else f"{name}{_configuration(pool)}"
+        baselines[shown] = pool.schedule()
+        notes += _notes(shown, pool)
+    return baselines, list(dict.fromkeys(notes))
+
+
+def _configuration(pool: SinglePool) -> str:
+    if len(pool.pools) != 1:
+        return ""
+    curve = pool.pools[0].curve
+    return f", TP{curve.tp} at {curve.frequency_mhz} MHz"
+
+
+def _notes(name: str, pool: SinglePool) -> list[str]:
+    notes = []
+    if not pool.fits:
+        notes.append(
+            f"The {name} needs {pool.num_gpus} GPUs of {pool.cluster.num_gpus}; its energy is that of them all."
+        )
+    notes += [
+        f"The curves of {part.mix} take {part.mix_distance:.0%} of the requests to {part.profile.model} for another "
+        "class than theirs, so the single pools are a rough comparison."
+        for part in pool.pools
+        if part.mix_distance > _MIX_DISTANCE_TOLD
+    ]
+    return notes

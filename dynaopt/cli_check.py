@@ -1,0 +1,74 @@
+"""``dynaopt check``: independent verification of a schedule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dynaopt.check import check
+from dynaopt.cli_errors import NO_SOLUTION
+from dynaopt.cli_options import Json
+from dynaopt.console import make_table, render
+from dynaopt.profile_io import read_profile
+from dynaopt.schedule_io import read_schedule
+from dynaopt.violations import Violation
+
+Folder = Annotated[Path, typer.Argument(metavar="SCHEDULE_DIR", help="What 'dynaopt plan' wrote.")]
+_MOST_SHOWN = 50
+
+
+def check_command(
+    folder: Folder,
+    profile: Annotated[
+        list[str], typer.Option("--profile", metavar="NAME|DIR", help="Instead of those that the schedule names.")
+    ] = [],  # noqa: B006 - Typer reads it and never changes it
+    as_json: Json = False,
+) -> None:
+    """Recompute a schedule from its demand and profiles and list what is wrong; exit code 1 if anything is."""
+    schedule = read_schedule(folder)
+    violations = check(schedule, profiles=[read_profile(name) for name in profile] or None)
+    if as_json:
+        records = violations_json(violations)
+        print(json.dumps({"schedule": str(folder), "num_violations": len(records), "violations": records}, indent=2))
+    elif violations:
+        rows = [[v.kind.value, *_place(v), v.expected, v.found] for v in violations[:_MOST_SHOWN]]
+        print(render(make_table(["rule", "window", "where", "expected", "found"], rows, text_columns=5)))
+        print(_count(violations, len(rows)))
+    else:
+        print(f"{folder}: {schedule.num_windows:,} windows checked, no violation")
+    if violations:
+        raise typer.Exit(NO_SOLUTION)
+
+
+def violations_json(violations: Sequence[Violation]) -> list[dict[str, str | None]]:
+    """Return violations as plain records, times in ISO 8601.
+
+    Parameters
+    ----------
+    violations
+        What a check found.
+    """
+    return [
+        {
+            "kind": v.kind.value,
+            "window_start": None if v.window_start is None else v.window_start.isoformat(),
+            "where": v.where,
+            "expected": v.expected,
+            "found": v.found,
+        }
+        for v in violations
+    ]
+
+
+def _place(violation: Violation) -> tuple[str, str]:
+    start = violation.window_start
+    return "–" if start is None else f"{start:%Y-%m-%d %H:%M}", violation.where or "–"
+
+
+def _count(violations: Sequence[Violation], num_shown: int) -> str:
+    rest = f", {num_shown} of them shown (--json lists all)" if num_shown < len(violations) else ""
+    return f"{len(violations)} violation{'s' if len(violations) > 1 else ''}{rest}"

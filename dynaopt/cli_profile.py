@@ -1,0 +1,153 @@
+"""``dynaopt profile``: which profiles there are, what is in them, how they are built, how good they are."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from dynaopt.cli_files import check_out_folder
+from dynaopt.cli_options import DEFAULT_PROFILE, Json, whole_number
+from dynaopt.console import StepProgress, make_table, render, table_of_frame
+from dynaopt.errors import InvalidInputError
+from dynaopt.profile import Profile, slo_rates_rps
+from dynaopt.profile_build import build_profile, read_build_spec
+from dynaopt.profile_io import METADATA_FILE, list_profiles, read_profile
+from dynaopt.profile_validate import validate
+from dynaopt.slo import Slo
+
+app = typer.Typer(help="List, show, build and validate profiles.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A shipped profile by name, or a folder.")]
+
+
+@app.command("list")
+def list_command(as_json: Json = False) -> None:
+    """List the profiles that come with the package."""
+    profiles = [read_profile(name) for name in list_profiles()]
+    if as_json:
+        print(json.dumps({"format_version": 1, "profiles": [_describe(p) for p in profiles]}, indent=2))
+        return
+    rows = [[p.name, p.model, p.metadata.gpu, p.metadata.engine, _words(p.tps), len(p.curves)] for p in profiles]
+    print(render(make_table(["name", "model", "GPU", "engine", "TP", "curves"], rows)))
+
+
+@app.command("show")
+def show_command(name: Name = DEFAULT_PROFILE, as_json: Json = False) -> None:
+    """Show what a profile holds: powers, the load that each configuration bears, and where its numbers come from."""
+    profile = read_profile(name)
+    loads = _loads(profile)
+    if as_json:
+        content = _describe(profile) | {"format_version": 1, "slo_loads": json.loads(loads.to_json(orient="records"))}
+        print(json.dumps(content, indent=2))
+        return
+    metadata = profile.metadata
+    cuts = metadata.classes
+    sources = [[p.quantity, p.basis, p.source, p.licence] for p in metadata.provenance]
+    print(
+        render(
+            f"{profile.name} {metadata.version}: {profile.model} on {metadata.gpu}, {metadata.engine}",
+            f"S and M end at {_words(cuts.input_tokens)} tokens of input and {_words(cuts.output_tokens)} of output",
+            f"A GPU draws {metadata.power.gpu_on_w:g} W without a model, {metadata.power.start_up_gpu_w:g} W starting; "
+            f"a start takes {metadata.start_up.cold_s:g} s, a re-sharding {metadata.start_up.reshard_s:g} s",
+            table_of_frame(loads, title="Load at which an instance just keeps Table IV's objectives, requests/s"),
+            make_table(["quantity", "basis", "source", "licence"], sources, title="Provenance", text_columns=4),
+        )
+    )
+
+
+@app.command("build")
+def build_command(
+    spec: Annotated[str, typer.Argument(metavar="NAME|FILE", help="What to build: a shipped name or a .toml file.")] = (
+        DEFAULT_PROFILE
+    ),
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the profile; its name, here, by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", parser=whole_number, metavar="N", help="Seed of every draw.")] = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", parser=whole_number, metavar="N", help="Processes; as many as cores by default."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a profile in the folder.", show_default=False)
+    ] = False,
+) -> None:
+    """Build a profile from a phase model by simulating an instance of each configuration under each load."""
+    if workers is not None and workers < 1:
+        raise InvalidInputError("option --workers", expected="at least 1", found=str(workers))
+    if seed < 0:
+        raise InvalidInputError("option --seed", expected="at least 0", found=str(seed))
+    build_spec = read_build_spec(spec)
+    folder = Path(build_spec.name) if out is None else out
+    check_out_folder("--out", folder)
+    if (folder / METADATA_FILE).exists() and not overwrite:
+        expected, hint = "a folder without a profile", "--overwrite replaces it"
+        raise InvalidInputError("option --out", expected=expected, found=f"one in {folder}", hint=hint)
+    with StepProgress(f"profile {build_spec.name}") as progress:
+        profile = build_profile(
+            build_spec, folder, seed=seed, workers=workers or len(os.sched_getaffinity(0)), progress=progress
+        )
+    typer.echo(f"{folder}: {profile}")
+
+
+@app.command("validate")
+def validate_command(name: Name = DEFAULT_PROFILE, as_json: Json = False) -> None:
+    """Compare a profile with the measurements it rests on, and with published results that it does not rest on.
+
+    Exit code 1 if a mean error exceeds its target.
+    """
+    errors = validate(name)
+    missed = errors["mean_error"] > errors["target"]
+    if as_json:
+        records = json.loads(errors.to_json(orient="records"))
+        print(
+            json.dumps(
+                {"format_version": 1, "profile": name, "num_missed": int(missed.sum()), "errors": records}, indent=2
+            )
+        )
+    else:
+        print(
+            render(
+                table_of_frame(
+                    _readable(errors, missed), title=f"{name}: errors as shares of the reference", text_columns=3
+                )
+            )
+        )
+    if missed.any():
+        raise typer.Exit(1)
+
+
+def _describe(profile: Profile) -> dict[str, object]:
+    return {
+        **profile.metadata.model_dump(mode="json"),
+        "sha256": profile.sha256,
+        "tps": list(profile.tps),
+        "frequencies_mhz": list(profile.frequencies_mhz),
+        "num_curves": len(profile.curves),
+    }
+
+
+def _loads(profile: Profile) -> pd.DataFrame:
+    """Return the load within the objectives, a row for each class or mix and clock, a column for each degree."""
+    rates = slo_rates_rps(profile, Slo.table_iv())
+    rows = [{"class": c, "MHz": mhz, "TP": f"TP{tp}", "load": rates.get((tp, mhz, c))} for tp, mhz, c in profile.curves]
+    table = pd.DataFrame(rows).pivot_table(index=["class", "MHz"], columns="TP", values="load", sort=False)
+    return table.reset_index().rename_axis(columns=None)
+
+
+def _readable(errors: pd.DataFrame, missed: pd.Series) -> pd.DataFrame:
+    shown = errors.copy()
+    for column in shown.columns:
+        if column.endswith(("_error", "target")):
+            shown[column] = [None if pd.isna(value) else f"{value:.2%}" for value in shown[column]]
+    shown["kept"] = missed.map({True: "no", False: "yes"}).where(errors["target"].notna(), None)
+    return shown.rename(columns=lambda name: str(name).replace("_", " "))
+
+
+def _words(values: tuple[int, ...]) -> str:
+    return ", ".join(map(str, values))

@@ -1,0 +1,36 @@
+"""``dynaopt report``: one self-contained HTML page of a schedule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dynaopt.check import check
+from dynaopt.cli_baselines import find_baselines
+from dynaopt.cli_check import Folder
+from dynaopt.profile_io import read_profile
+from dynaopt.report import write_report
+from dynaopt.schedule_io import read_schedule
+
+REPORT_FILE = "report.html"
+
+
+def report_command(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The page; 'report.html' in the folder by default.")
+    ] = None,
+) -> None:
+    """Write one HTML page of a schedule that needs no network and no other file."""
+    schedule = read_schedule(folder)
+    sources = schedule.metadata.profiles
+    profiles = [read_profile(s.name if s.path is None else Path(s.path)) for s in sources]
+    baselines, notes = find_baselines(schedule, profiles)
+    for note in notes:
+        typer.echo(note, err=True)
+    path = folder / REPORT_FILE if out is None else out
+    violations = check(schedule, profiles=profiles)
+    write_report(schedule, path, baselines=baselines, profiles=profiles, violations=violations)
+    typer.echo(path)
