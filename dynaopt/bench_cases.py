@@ -25,7 +25,7 @@ NUM_GPUS = 320
 SEED = 2408
 """Of the windows that are sampled; those of generated cases stand in their names."""
 
-WINDOWS_PER_WEEK, QUICK_WINDOWS_PER_WEEK = 40, 3
+WINDOWS_PER_WEEK, QUICK_WINDOWS_PER_WEEK = 42, 3
 NUM_CLASSES = tuple(range(1, 10))
 NUM_CONFIGURATIONS = (3, 6, 12, 21, 42, 63)
 TIGHTNESS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1.0, 1.05, 1.2)
