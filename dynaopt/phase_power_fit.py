@@ -14,6 +14,7 @@ from dynaopt.phase_fit import (
     CHAT_PROMPT_TOKENS,
     EXPONENT_SCALE,
     chat_context_tokens,
+    fit_latency,
 )
 from dynaopt.phase_model import FloatArray, PhaseModel, iteration
 from dynaopt.phase_predict import clock_exponent, serving
@@ -22,12 +23,31 @@ from dynaopt.phase_reference import ReferencePoints, rows
 POWER_ERROR_SCALE = 0.05
 LARGEST_DECODE_TOKENS = 16
 """The figure counts tokens processed in parallel: up to here read as a batch that decodes, above as a prompt."""
+_ROUNDS = 3
 _FREE = {
     "weights_j": (20.0, 0.0, 100.0),
     "compute_gpu_w": (500.0, 0.0, 2000.0),
     "memory_clock_share": (0.3, 0.0, 1.0),
     "compute_clock_share": (0.6, 0.0, 1.0),
 }
+
+
+def fit_phase_model(draft: PhaseModel, points: ReferencePoints) -> PhaseModel:
+    """Fit all durations and powers.
+
+    A GPU at its power cap is slower, so that durations depend a little on powers: both are fitted in turn.
+
+    Parameters
+    ----------
+    draft
+        A model with the facts (memory, clocks, thresholds) in place; its fitted numbers serve as first guesses.
+    points
+        What was measured.
+    """
+    model = draft
+    for _ in range(_ROUNDS):
+        model = fit_power(fit_latency(model, points), points)
+    return model
 
 
 def fit_power(model: PhaseModel, points: ReferencePoints) -> PhaseModel:

@@ -19,9 +19,9 @@ from typing import Any
 
 import pandas as pd
 
-from dynaopt.phase_fit import fit_latency, weight_read_efficiency
+from dynaopt.phase_fit import weight_read_efficiency
 from dynaopt.phase_model import PhaseModel
-from dynaopt.phase_power_fit import fit_power, infer_prompt_tokens
+from dynaopt.phase_power_fit import fit_phase_model, infer_prompt_tokens
 from dynaopt.phase_reference import ReferencePoints, derive_points
 
 DRAFTS = Path(__file__).parent / "phase"
@@ -87,7 +87,7 @@ def main() -> None:
     write_points(points, options.out / "reference" / NAME)
     write_paper_table(options.reference / PAPER_TABLE, options.out / "reference" / NAME / "table1.csv")
     draft = PhaseModel.model_validate(tomllib.loads((DRAFTS / f"{NAME}.toml").read_text(encoding="utf-8")))
-    model = rounded(fit_power(fit_latency(draft, points), points))
+    model = rounded(fit_phase_model(draft, points))
     (options.out / "phase").mkdir(exist_ok=True)
     (options.out / "phase" / f"{NAME}.toml").write_text(document(model), encoding="utf-8")
     print(f"mean prompt of the full servers: {infer_prompt_tokens(model, points.serving):.0f} tokens")
