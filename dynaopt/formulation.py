@@ -1,18 +1,18 @@
 """The window problem as a mixed-integer linear program; `docs/problem.md` explains every symbol.
 
-minimise    sum_p v[p] + num_gpus * unused_gpu_power_w
-subject to  power[p]       v[p] = sum_s P(lower_s) y[p,s] + slope_s x[p,s]
-            coverage[c]    sum_p z[c,p] = 1
-            balance[p]     sum_s lower_s y[p,s] + x[p,s] = sum_c rate[c] z[c,p]
-            segment[p,s]   x[p,s] <= (upper_s - lower_s) y[p,s]
-            inside[p]      sum_{s not a point} y[p,s] <= o[p]
-            open[c,p]      z[c,p] <= o[p]
-            started[p]     sum_s y[p,s] >= o[p]
-            value[p,i]     v[p] >= a_i o[p] + b_i sum_c rate[c] z[c,p]
-            gpus           sum_p,s tp_s y[p,s] <= num_gpus
-            power_cap      sum_p v[p] + num_gpus * unused_gpu_power_w <= power_cap_w
-            reserve[p]     sum_c rate[c] z[c,p] <= (1 - reserve) sum_s capacity_s y[p,s]
-            n_plus_one[p,k], uses[p,k], fixed_mix[m,tp]
+minimise    sum_p,s power[s] y[p,s] + slope[s] x[p,s]  +  num_gpus * unused_gpu_power_w
+subject to  coverage[c]      sum_p z[c,p] = 1
+            balance[p]       sum_s lower[s] y[p,s] + x[p,s] = sum_c rate[c] z[c,p]
+            segment[p,s]     x[p,s] <= (upper[s] - lower[s]) y[p,s]             s a stretch
+            inside[p]        sum_s y[p,s] <= o[p]                               over stretches s
+            open[c,p]        z[c,p] <= o[p]
+            started[p]       sum_s y[p,s] >= o[p]
+            gpus             sum_p,s tp[s] y[p,s] <= num_gpus
+            power_cap        the objective <= power_cap_w
+            reserve[p]       sum_c rate[c] z[c,p] <= (1 - reserve) sum_s capacity[s] y[p,s]
+            uses[p,k]        sum_s y[p,s] <= (num_gpus / tp[k]) u[p,k]          over segments s of option k
+            n_plus_one[p,k]  sum_c rate[c] z[c,p] <= sum_s capacity[s] y[p,s] - capacity[k] u[p,k]
+            fixed_mix[m,t]   sum_p,s y[p,s] = mix[m,t]                          over pools of m, segments with tp = t
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from dynaopt.linear_model import LinearModel, ModelBuilder
 from dynaopt.problem import PoolOption, Problem
-from dynaopt.pruning import ROUNDING, PrunedPool, Segment, gpu_price_w, prune
+from dynaopt.pruning import ROUNDING, PrunedPool, Segment, prune
 
 Terms = list[tuple[int, float]]
 
@@ -39,8 +37,6 @@ class PoolColumns:
         The pool.
     open
         Column of o[p].
-    power
-        Column of v[p].
     count
         Column of y[p,s] for each of `pruned.segments`.
     excess
@@ -51,7 +47,6 @@ class PoolColumns:
 
     pruned: PrunedPool
     open: int
-    power: int
     count: tuple[int, ...]
     excess: tuple[int, ...]
     share: tuple[tuple[int, int], ...]
@@ -92,38 +87,6 @@ def formulate(problem: Problem) -> Formulation:
     return Formulation(problem=problem, model=builder.build(offset=_offset_w(problem)), pools=pools)
 
 
-def value_supports(pruned: PrunedPool) -> list[tuple[float, float]]:
-    """Return pairs (a, b) such that a pool that is open at load L draws at least a + b L watts.
-
-    For a slope b up to the least power per request of any segment, an instance at load r draws P(r) - b r >= 0 beyond
-    b r. A pool that is open has at least one, so a = min over single instances of P(r) - b r: the supports are the sides of the
-    lower convex hull of the single instances, up to its side through the origin.
-    """
-    ends = [(s.lower_rps, s.lower_power_w) for s in pruned.segments]
-    ends += [(s.upper_rps, s.upper_power_w) for s in pruned.stretches]
-    if not ends or min(power for _, power in ends) <= 0:
-        return []
-    hull = _lower_hull(sorted(ends))
-    efficiency = min(power / rate for rate, power in ends if rate > 0)
-    slopes = [(q1 - q0) / (r1 - r0) for (r0, q0), (r1, q1) in zip(hull[:-1], hull[1:], strict=True)]
-    slopes = [b for b in slopes if b < efficiency] + [efficiency]
-    return [(max(0.0, min(q - b * r for r, q in ends)), b) for b in slopes]
-
-
-def _lower_hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    hull: list[tuple[float, float]] = []
-    for rate, power in points:
-        if hull and rate == hull[-1][0]:
-            continue
-        while len(hull) > 1:
-            (r0, q0), (r1, q1) = hull[-2:]
-            if (q1 - q0) * (rate - r0) < (power - q0) * (r1 - r0):
-                break
-            hull.pop()
-        hull.append((rate, power))
-    return hull
-
-
 def _offset_w(problem: Problem) -> float:
     return problem.num_gpus * problem.unused_gpu_power_w
 
@@ -135,13 +98,14 @@ def _pool_columns(builder: ModelBuilder, problem: Problem, pruned: PrunedPool) -
     return PoolColumns(
         pruned=pruned,
         open=builder.variable(f"o[{p}]", upper=1, integer=True),
-        power=builder.variable(f"v[{p}]", lower=-np.inf, cost=1.0),
         count=tuple(
-            builder.variable(f"y[{name}]", upper=_most_instances(problem, pruned, s), integer=True)
+            builder.variable(
+                f"y[{name}]", upper=_most_instances(problem, pruned, s), integer=True, cost=s.lower_power_w
+            )
             for name, s in zip(names, pruned.segments, strict=True)
         ),
         excess=tuple(
-            builder.variable(f"x[{name}]", upper=s.upper_rps - s.lower_rps)
+            builder.variable(f"x[{name}]", upper=s.upper_rps - s.lower_rps, cost=s.slope_j)
             for name, s in zip(names[first:], pruned.stretches, strict=True)
         ),
         share=tuple(
@@ -172,8 +136,6 @@ def _pool_rows(builder: ModelBuilder, problem: Problem, columns: PoolColumns) ->
     pruned, p = columns.pruned, columns.pruned.pool
     load = [(column, problem.pools[c].rate_rps) for c, column in columns.share]
     stretches = list(zip(pruned.stretches, columns.count[len(pruned.points) :], columns.excess, strict=True))
-    power = [(y, s.lower_power_w) for s, y in columns.counted()] + [(x, s.slope_j) for s, _, x in stretches]
-    builder.row(f"power[{p}]", [*_minus(power), (columns.power, 1.0)], lower=0, upper=0)
     served = [(y, s.lower_rps) for s, y in columns.counted()] + [(x, 1.0) for _, _, x in stretches]
     builder.row(f"balance[{p}]", served + _minus(load), lower=0, upper=0)
     for n, (s, y, x) in enumerate(stretches):
@@ -182,9 +144,6 @@ def _pool_rows(builder: ModelBuilder, problem: Problem, columns: PoolColumns) ->
     for c, z in columns.share:
         builder.row(f"open[{c},{p}]", [(z, 1.0), (columns.open, -1.0)], upper=0)
     builder.row(f"started[{p}]", [*((y, 1.0) for y in columns.count), (columns.open, -1.0)], lower=0)
-    for n, (a, b) in enumerate(value_supports(pruned)):
-        terms = [(columns.power, 1.0), (columns.open, -a), *((z, -b * rate) for z, rate in load)]
-        builder.row(f"value[{p},{n}]", terms, lower=0)
     _spare_rows(builder, problem, columns, load)
 
 
@@ -217,7 +176,8 @@ def _cluster_rows(builder: ModelBuilder, problem: Problem, pools: tuple[PoolColu
     gpus = [(y, float(s.option.tp)) for columns in pools for s, y in columns.counted()]
     builder.row("gpus", gpus, upper=problem.num_gpus)
     if problem.cluster.power_cap_w is not None:
-        power = [(columns.power, 1.0) for columns in pools]
+        power = [(y, s.lower_power_w) for columns in pools for s, y in columns.counted()]
+        power += [(x, s.slope_j) for c in pools for s, x in zip(c.pruned.stretches, c.excess, strict=True)]
         builder.row("power_cap", power, upper=problem.cluster.power_cap_w - _offset_w(problem))
     for m, (model, mix) in enumerate(problem.cluster.fixed_mix.items()):
         for tp in problem.profiles[model].tps:

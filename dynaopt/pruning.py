@@ -18,6 +18,7 @@ the host, less what its GPUs would draw unused. The rules, proved in `docs/probl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -171,14 +172,16 @@ def _grid(pool: Pool, price_w: float, *, fixed: bool, spare_counts: bool) -> _Gr
 def _wins_ties(grid: _Grid) -> BoolArray:
     """Whether k' is kept, and not k, where both draw the same; never both ways."""
     earlier = np.triu(np.ones(grid.stands_in.shape, dtype=bool), 1)
-    return grid.stands_in & (~grid.stands_in.T | earlier)
+    wins: BoolArray = grid.stands_in & (~grid.stands_in.T | earlier)
+    return wins
 
 
 def _replaced_points(grid: _Grid) -> BoolArray:
     cost = grid.cost_w
     less = cost[:, None, :] < cost[None, :, :]
     tie = (cost[:, None, :] == cost[None, :, :]) & grid.is_point[:, None, :] & _wins_ties(grid)[:, :, None]
-    return np.any((less & grid.stands_in[:, :, None]) | tie, axis=0)
+    replaced: BoolArray = np.any((less & grid.stands_in[:, :, None]) | tie, axis=0)
+    return replaced
 
 
 def _replaced_cells(grid: _Grid) -> BoolArray:
@@ -187,7 +190,8 @@ def _replaced_cells(grid: _Grid) -> BoolArray:
     left, right = saving[:, :, :-1], saving[:, :, 1:]
     no_more = (left >= 0) & (right >= 0)
     less = no_more & ((left > 0) | (right > 0))
-    return np.any((less & grid.stands_in[:, :, None]) | (no_more & _wins_ties(grid)[:, :, None]), axis=0)
+    replaced: BoolArray = np.any((less & grid.stands_in[:, :, None]) | (no_more & _wins_ties(grid)[:, :, None]), axis=0)
+    return replaced
 
 
 def _split(grid: _Grid, points: BoolArray, cells: BoolArray, *, spare_counts: bool) -> None:
@@ -240,7 +244,8 @@ def _excess(
     one = cost[0][:, None] + share * (cost[1] - cost[0])[:, None]
     two = first_power + np.interp(loads - rate, option.rate_rps, power)
     covers = (rate[..., 0] <= lower) & (rate[..., 0] + option.capacity_rps >= upper)
-    return np.where(covers, (two - one).max(axis=2), np.inf).min(axis=0)
+    excess: FloatArray = np.where(covers, (two - one).max(axis=2), np.inf).min(axis=0)
+    return excess
 
 
 def _point(grid: _Grid, k: int, i: int) -> Segment:
@@ -253,7 +258,7 @@ def _stretches(grid: _Grid, cells: BoolArray, limit: float) -> list[Segment]:
     found = []
     for k, option in enumerate(grid.options):
         breaks = np.searchsorted(grid.rate_rps, option.rate_rps)
-        for first, last in zip(breaks[:-1], breaks[1:], strict=True):
+        for first, last in pairwise(breaks):
             runs = np.flatnonzero(np.diff(np.concatenate([[False], cells[k, first:last], [False]]).astype(int)))
             for begin, end in runs.reshape(-1, 2) + first:
                 lower, upper = grid.rate_rps[begin], min(grid.rate_rps[end], limit)

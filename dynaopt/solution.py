@@ -1,15 +1,13 @@
 """From the numbers of a solver to an allocation that holds exactly.
 
-Solvers keep rows to about 1e-6. Here counts become whole, flows add up to the arrivals, and the loads of a pool's instances add up
-to its flow within their capacities, so that nothing is served on paper only.
+Solvers keep rows to about 1e-6. Here counts become whole, flows add up to the arrivals, and the loads of a pool's
+instances add up to its flow within their capacities, so that nothing is served on paper only.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from dynaopt.allocation import Allocation, Load, make_allocation
 from dynaopt.errors import SolverError
@@ -18,6 +16,7 @@ from dynaopt.problem import PoolOption, Problem
 from dynaopt.profile import FloatArray
 
 SLACK = 1e-9
+DUST = 1e-12
 Flows = dict[tuple[int, int], float]
 
 
@@ -76,6 +75,7 @@ def read_allocation(formulation: Formulation, values: FloatArray) -> Allocation:
     flows = _flows(problem, formulation.pools, values)
     instances = {columns.pruned.pool: _instances(columns, values) for columns in formulation.pools}
     _fit(problem, flows, {p: held.capacity_rps for p, held in instances.items()})
+    _drop_dust(flows)
     arriving = _arriving(flows)
     loads = []
     for p, held in instances.items():
@@ -119,17 +119,33 @@ def _arriving(flows: Flows) -> dict[int, float]:
 def _fit(problem: Problem, flows: Flows, capacity_rps: dict[int, float]) -> None:
     """Move what a pool cannot carry, a tolerance's worth, to other pools that may serve it; in place."""
     share = 1 - problem.cluster.reserve if isinstance(problem.cluster.reserve, float) else 1.0
-    room = {p: share * capacity - _arriving(flows)[p] for p, capacity in capacity_rps.items()}
+    arriving = _arriving(flows)
+    room = {p: share * capacity - arriving[p] for p, capacity in capacity_rps.items()}
     for p in [p for p in room if room[p] < 0]:
-        for c in [c for c, to in flows if to == p]:
-            for other in [to for frm, to in problem.promotions if frm == c and room.get(to, 0.0) > 0]:
-                moved = min(-room[p], room[other], flows[c, p])
-                if moved > 0:
-                    flows[c, p] -= moved
-                    flows[c, other] = flows.get((c, other), 0.0) + moved
-                    room[p] += moved
-                    room[other] -= moved
-        if -room[p] > SLACK * max(capacity_rps[p], np.finfo(float).tiny):
+        for c, other in _ways_out(problem, flows, room, p):
+            moved = min(-room[p], max(room[other], 0.0), flows.get((c, p), 0.0))
+            flows[c, other] = flows.get((c, other), 0.0) + moved
+            flows[c, p] -= moved
+            room[p] += moved
+            room[other] -= moved
+        if -room[p] > SLACK * max(share * capacity_rps[p], *(own.rate_rps for own in problem.pools)):
             raise SolverError(
                 f"Pool {problem.pools[p].request_class} got {-room[p]:.3g} requests/s beyond its capacity."
             )
+
+
+def _ways_out(problem: Problem, flows: Flows, room: dict[int, float], p: int) -> list[tuple[int, int]]:
+    """Pairs (class served by pool p, other pool with room that may serve it), most room first."""
+    classes = {c for c, to in flows if to == p}
+    ways = [(c, to) for c, to in problem.promotions if c in classes and to != p and room.get(to, 0.0) > 0]
+    return sorted(ways, key=lambda way: -room[way[1]])
+
+
+def _drop_dust(flows: Flows) -> None:
+    """Join flows that only roundings leave over to the largest of their class; in place."""
+    for c in {c for c, _ in flows}:
+        own = {p: rate for (frm, p), rate in flows.items() if frm == c}
+        largest = max(own, key=lambda p: own[p])
+        for p, rate in own.items():
+            if p != largest and rate <= DUST * own[largest]:
+                flows[c, largest] += flows.pop((c, p))
