@@ -1,0 +1,140 @@
+"""One curve of a profile: an instance simulated at as many loads as the curve needs."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dynaopt.instance_simulator import Engine, Requests, Run, serve
+from dynaopt.load_levels import Limits, find_last, rounded, sample_curve
+from dynaopt.profile import LoadCurve
+from dynaopt.request_class import MIX_PREFIX
+from dynaopt.slo import Slo
+from dynaopt.workload import Workload
+
+FloatArray = npt.NDArray[np.float64]
+
+# A curve ends where a P99 stands at this multiple of its bound, and latencies count up to the other.
+_STOP_AT = 3.0
+_RELEVANT_TO = 1.5
+# Unloaded latencies beyond the bound still get a curve, up to this multiple of them.
+_STOP_AT_UNLOADED = 1.5
+# The share of requests at the start that find the instance emptier than the others will.
+_WARM_UP = 0.02
+# A class in a mix with fewer requests takes its TTFT from all of the same input length, its TBT from all.
+_FEWEST_REQUESTS = 1000
+_DIGITS = 6
+# The rough search for the last load: how many requests, from which load, by which factor.
+_SEARCH_REQUESTS = 5000
+
+
+def build_curve(engine: Engine, workload: Workload, slo: Slo, *, tp: int, frequency_mhz: int) -> LoadCurve:
+    """Simulate one curve.
+
+    Parameters
+    ----------
+    engine
+        The instance.
+    workload
+        What it serves.
+    slo
+        The bounds around which the curve is sampled.
+    tp, frequency_mhz
+        What to call the configuration.
+    """
+    unloaded = _observe(serve(engine, workload.alone()), workload)
+    unloaded[0] = engine.idle_power_w
+    limits = _limits(workload, slo, unloaded)
+    rough = _shortened(workload, _SEARCH_REQUESTS)
+
+    def measure(rate_rps: float, load: Workload = workload) -> FloatArray:
+        return _observe(serve(engine, load.at(rate_rps), warm_up=_warm_up(load)), load)
+
+    guess = find_last(lambda rate: bool(np.all(measure(rate, rough) <= limits.stop)), 1.0, step=2.0, within=0.05)
+    loads, values = sample_curve(measure, unloaded, limits, guess=guess)
+    values = np.vectorize(lambda x: rounded(x, _DIGITS))(values)
+    latencies = {}
+    if workload.name.startswith(MIX_PREFIX):
+        pairs = values[:, 5:].reshape(len(loads), -1, 2)
+        latencies = {c: (pairs[:, i, 0], pairs[:, i, 1]) for i, c in enumerate(workload.classes)}
+    return LoadCurve(
+        tp=tp,
+        frequency_mhz=frequency_mhz,
+        request_class=workload.name,
+        rate_rps=loads,
+        power_w=values[:, 0],
+        ttft_p50_s=values[:, 1],
+        ttft_p99_s=values[:, 2],
+        tbt_p50_s=values[:, 3],
+        tbt_p99_s=values[:, 4],
+        class_latencies=latencies,
+    )
+
+
+def slo_load_rps(engine: Engine, workload: Workload, slo: Slo, *, guess: float = 1.0) -> float:
+    """Return the highest load at which every class of a workload keeps its SLO, to within 2 %.
+
+    Parameters
+    ----------
+    engine, workload, slo
+        As for `build_curve`.
+    guess
+        Where to begin.
+
+    Returns
+    -------
+    float
+        Requests per second; 0 when not even an unloaded instance keeps the SLO.
+    """
+
+    def keeps(run: Run) -> bool:
+        return bool(np.all(_observe(run, workload)[1:] <= _bounds(workload, slo)[1:]))
+
+    if not keeps(serve(engine, workload.alone())):
+        return 0.0
+    warm_up = _warm_up(workload)
+    return find_last(
+        lambda rate: keeps(serve(engine, workload.at(rate), warm_up=warm_up)), guess, step=2.0, within=0.02
+    )
+
+
+def _warm_up(workload: Workload) -> int:
+    return int(_WARM_UP * len(workload.at_one_rps.arrival_s))
+
+
+def _shortened(workload: Workload, size: int) -> Workload:
+    return Workload(workload.name, workload.classes, Requests(*(a[:size] for a in workload.at_one_rps)))
+
+
+def _observe(run: Run, workload: Workload) -> FloatArray:
+    """Return power, TTFT P50 and P99, TBT P50 and P99; and for a mix the P99 TTFT and TBT of each class in turn."""
+    values = [run.power_w]
+    values += [run.ttft_quantile_s(q) for q in (0.5, 0.99)]
+    values += [run.tbt_quantile_s(q) for q in (0.5, 0.99)]
+    if workload.name.startswith(MIX_PREFIX):
+        first_letters = np.array([c[0] for c in workload.classes])
+        letter = first_letters[run.group]
+        for group, request_class in enumerate(workload.classes):
+            own = run.group == group
+            enough = int(own.sum()) >= _FEWEST_REQUESTS
+            alike = own if enough else letter == request_class[0]
+            values.append(float(np.quantile(run.ttft_s[alike], 0.99)))
+            values.append(run.tbt_quantile_s(0.99, group if enough else None))
+    return np.array(values)
+
+
+def _bounds(workload: Workload, slo: Slo) -> FloatArray:
+    """Return the bound of each value that `_observe` gives; infinite where there is none."""
+    bounds = np.full(5, np.inf)
+    if workload.name.startswith(MIX_PREFIX):
+        return np.concatenate([bounds, *(slo.of(c) for c in workload.classes)])
+    bounds[[2, 4]] = slo.of(workload.name)
+    return bounds
+
+
+def _limits(workload: Workload, slo: Slo, unloaded: FloatArray) -> Limits:
+    bounds = _bounds(workload, slo)
+    floor = bounds.copy()
+    floor[0] = 0.0
+    stop = np.maximum(_STOP_AT * bounds, _STOP_AT_UNLOADED * unloaded)
+    return Limits(stop=stop, relevant=_RELEVANT_TO * bounds, floor=floor)

@@ -1,0 +1,124 @@
+"""How long requests are: histograms of input and output lengths, and samples drawn from them.
+
+The package ships one for each service of the Azure LLM inference trace 2024; `scripts/derive_weeks.py` derives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dynaopt.errors import UnknownNameError
+from dynaopt.request_class import REQUEST_CLASSES, CutPoints
+from dynaopt.tables import Column, read_table
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+LENGTH_COLUMNS = (
+    Column("input_tokens", positive=True),
+    Column("output_tokens", positive=True),
+    Column("weight", minimum=0.0),
+)
+# Requests in each service's week: shared/data/README.md, Azure LLM inference trace 2024.
+SERVICE_REQUESTS = {"conversation": 27_303_999, "coding": 16_803_695}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lengths:
+    """A joint distribution of input and output lengths; all arrays have shape (cells,).
+
+    Parameters
+    ----------
+    input_tokens, output_tokens
+        Lengths of the requests in each cell, rounded up.
+    weight
+        How many requests a cell stands for, on any scale.
+    """
+
+    input_tokens: IntArray
+    output_tokens: IntArray
+    weight: FloatArray
+
+    def shares(self, cut_points: CutPoints) -> dict[str, float]:
+        """Return the share of requests of each class that occurs; they add up to 1."""
+        index = cut_points.classify(self.input_tokens, self.output_tokens)
+        weights = np.bincount(index, self.weight, minlength=len(REQUEST_CLASSES)) / self.weight.sum()
+        return {c: float(w) for c, w in zip(REQUEST_CLASSES, weights, strict=True) if w > 0}
+
+    def of_class(self, request_class: str, cut_points: CutPoints) -> Lengths:
+        """Return the cells of one class; possibly none."""
+        index = cut_points.classify(self.input_tokens, self.output_tokens)
+        keep = index == REQUEST_CLASSES.index(request_class)
+        return Lengths(self.input_tokens[keep], self.output_tokens[keep], self.weight[keep])
+
+    def sample(self, size: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+        """Draw requests in random order, each cell as often as its weight says, rounded up or down.
+
+        Parameters
+        ----------
+        size
+            How many.
+        rng
+            Source of chance.
+
+        Returns
+        -------
+        input_tokens, output_tokens : numpy.ndarray
+            Shape (size,) each.
+        """
+        upper = np.cumsum(self.weight) / self.weight.sum()
+        at = np.searchsorted(upper[:-1], (np.arange(size) + rng.random()) / size, side="right")
+        at = rng.permutation(at)
+        return self.input_tokens[at], self.output_tokens[at]
+
+
+def read_lengths(path: str | Path) -> Lengths:
+    """Read a histogram from a table with the columns ``input_tokens, output_tokens, weight``.
+
+    Raises
+    ------
+    MissingFileError, InvalidInputError
+        If the file is not there or a cell does not fit.
+    """
+    frame = read_table(path, LENGTH_COLUMNS)
+    return Lengths(
+        np.ceil(frame["input_tokens"].to_numpy(float)).astype(np.int64),
+        np.ceil(frame["output_tokens"].to_numpy(float)).astype(np.int64),
+        frame["weight"].to_numpy(float),
+    )
+
+
+def service_lengths(service: str) -> Lengths:
+    """Return the lengths of one service's week, weighted by its requests.
+
+    Parameters
+    ----------
+    service
+        ``"conversation"`` or ``"coding"``.
+
+    Raises
+    ------
+    UnknownNameError
+        If the package ships none of that name.
+    """
+    if service not in SERVICE_REQUESTS:
+        raise UnknownNameError("service", expected=f"one of {', '.join(SERVICE_REQUESTS)}", found=f"'{service}'")
+    with resources.as_file(resources.files("dynaopt") / "data" / f"lengths-azure-2024-{service}.csv") as path:
+        lengths = read_lengths(path)
+    scale = SERVICE_REQUESTS[service] / lengths.weight.sum()
+    return Lengths(lengths.input_tokens, lengths.output_tokens, lengths.weight * scale)
+
+
+def merged(parts: Sequence[Lengths]) -> Lengths:
+    """Put several distributions together, each with its own weight."""
+    return Lengths(
+        np.concatenate([p.input_tokens for p in parts]),
+        np.concatenate([p.output_tokens for p in parts]),
+        np.concatenate([p.weight for p in parts]),
+    )

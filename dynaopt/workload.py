@@ -1,0 +1,98 @@
+"""Streams of requests that load an instance: one class, or a service's whole mix.
+
+A workload is one draw of lengths and of gaps between arrivals; a load only stretches the gaps. So all loads of a curve
+and all configurations see the same chance, and curves are smooth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dynaopt.instance_simulator import Requests
+from dynaopt.lengths import SERVICE_REQUESTS, Lengths, merged, service_lengths
+from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES, CutPoints
+from dynaopt.slo import Slo
+
+FloatArray = npt.NDArray[np.float64]
+
+# Gaps so long that each request meets an idle instance.
+_ALONE_S = 1e4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workload:
+    """Requests that may arrive at any rate.
+
+    Parameters
+    ----------
+    name
+        A request class, or ``ALL-…`` for the mix of a service.
+    classes
+        The classes in it; a request's `group` is a place in this list.
+    at_one_rps
+        The requests when one arrives per second.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    at_one_rps: Requests
+
+    def at(self, rate_rps: float) -> Requests:
+        """Return the stream at a rate, in requests per second."""
+        return self.at_one_rps._replace(arrival_s=self.at_one_rps.arrival_s / rate_rps)
+
+    def alone(self) -> Requests:
+        """Return the same requests so far apart that none ever meets another."""
+        return self.at_one_rps._replace(arrival_s=_ALONE_S * np.arange(1.0, len(self.at_one_rps.arrival_s) + 1))
+
+    @property
+    def longest_tokens(self) -> int:
+        """Prompt and output of the request that needs most KV cache."""
+        return int((self.at_one_rps.input_tokens + self.at_one_rps.output_tokens).max())
+
+
+def make_workload(name: str, cut_points: CutPoints, slo: Slo, *, size: int, seed: int) -> Workload:
+    """Draw a workload from the shipped lengths.
+
+    Parameters
+    ----------
+    name
+        A request class, whose lengths come from both services by their numbers of requests; or ``ALL-`` and a service.
+    cut_points
+        Where classes are cut.
+    slo
+        The TTFT bound of each class, by which requests are ordered.
+    size
+        How many requests.
+    seed
+        Seed of the draw.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such service.
+    """
+    lengths = _lengths_of(name, cut_points)
+    rng = np.random.default_rng([seed, *name.encode()])
+    gaps = rng.standard_exponential(size)
+    input_tokens, output_tokens = lengths.sample(size, rng)
+    index = cut_points.classify(input_tokens, output_tokens)
+    present, group = np.unique(index, return_inverse=True)
+    requests = Requests(
+        arrival_s=np.cumsum(gaps / gaps.mean()),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        ttft_slo_s=np.array(slo.ttft_s)[index],
+        group=group.astype(np.int64),
+    )
+    return Workload(name, tuple(REQUEST_CLASSES[i] for i in present), requests)
+
+
+def _lengths_of(name: str, cut_points: CutPoints) -> Lengths:
+    if name.startswith(MIX_PREFIX):
+        return service_lengths(name.removeprefix(MIX_PREFIX))
+    parts = [service_lengths(service) for service in SERVICE_REQUESTS]
+    return merged(parts).of_class(name, cut_points)
