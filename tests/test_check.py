@@ -286,7 +286,7 @@ def test_a_missing_window_is_told() -> None:
 def test_a_model_without_a_profile_is_told() -> None:
     """Tests that demand of a model that nothing serves cannot slip through."""
     schedule = right_schedule()
-    demand = replace(schedule.demand, table=schedule.demand.table.assign(model="other"))
+    demand = Demand("by-hand", 300.0, schedule.demand.table.assign(model="other"))
     found = check(replace(schedule, demand=demand), profiles=[PROFILE])
     assert {K.UNKNOWN_NAME, K.DIGEST, K.INVENTED_DEMAND} <= {v.kind for v in found}
 
