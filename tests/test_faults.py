@@ -13,18 +13,22 @@ import sys
 from pathlib import Path
 
 import pytest
-from profile_faults import FAULTS as PROFILE_FAULTS
-from profile_faults import TINY, faulty_profile
 
 from dynaopt.cli import main
+from dynaopt.cli_input import DemandOptions, load_demand
 from dynaopt.errors import InputError
 from dynaopt.profile_io import read_profile
+from tests.profile_faults import FAULTS as PROFILE_FAULTS
+from tests.profile_faults import TINY, faulty_profile
+from tests.test_schedule_io import FAULTS as SCHEDULE_FAULTS
+from tests.test_schedule_io import faulty_schedule
 
 DATA = Path(__file__).parent / "data"
 DEMAND = DATA / "small" / "demand.csv"
 OPTION_FAULTS = sorted((DATA / "option_faults").glob("*.txt"))
 with (DATA / "slo_faults" / "expected.csv").open() as _file:
     SLO_FAULTS = list(csv.DictReader(_file, delimiter=";"))
+FILE_FAULTS = sorted([*(DATA / "demands").iterdir(), *(DATA / "traces").iterdir()])
 
 
 def _line(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
@@ -82,6 +86,26 @@ def test_faulty_profile(fault: str, capsys: pytest.CaptureFixture[str], tmp_path
         read_profile(folder)
     assert line == " ".join(str(error.value).split())
     _assert_says(line, f"{folder}/{fault.partition('-')[0]}.", error.value.expected[:20], error.value.found[:20])
+
+
+@pytest.mark.parametrize("path", FILE_FAULTS, ids=lambda p: f"{p.parent.name}-{p.name}")
+def test_faulty_demand_or_trace(path: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Tests that the line is that of the reader, and names the file, or of whoever could not tell what file it is."""
+    line = _line(capsys, ["plan", str(path), "--profile", str(TINY), "--out", str(tmp_path / "out")])
+    with pytest.raises(InputError) as error:
+        load_demand(DemandOptions(source=str(path)))
+    assert line == " ".join(str(error.value).split())
+    assert line.startswith(str(path))
+    _assert_says(line, path.name, error.value.expected[:20], "")
+
+
+@pytest.mark.parametrize("fault", SCHEDULE_FAULTS, ids=lambda f: f["fault"])
+def test_faulty_schedule(fault: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Tests that `check` says what `expected.csv` of the schedules holds, and names the folder."""
+    folder = faulty_schedule(fault["fault"], tmp_path / "schedule")
+    line = _line(capsys, ["check", str(folder)])
+    assert line.startswith(str(folder))
+    _assert_says(line, fault["where"], fault["expected"], fault["found"])
 
 
 def test_a_fault_leaves_no_folder_behind(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
