@@ -50,8 +50,8 @@ class Group:
     base_w
         What runs or idles anyway, in watts.
     fillers
-        For each limit, the pool and the option of the instance that best fills what is left of it; None where
-        nothing need run.
+        For each limit, the pool and the option of the idle instance that best fills what is left of it, and how much
+        of the limit it takes up; None where nothing need run.
     """
 
     pools: tuple[int, ...]
@@ -65,7 +65,7 @@ class Group:
     usage: FloatArray
     limits: FloatArray
     base_w: float
-    fillers: tuple[tuple[int, PoolOption] | None, ...]
+    fillers: tuple[tuple[int, PoolOption, float] | None, ...]
 
     def pool_options(self, p: int) -> range:
         """Return the options of a pool, as indices into `options`."""
@@ -106,7 +106,7 @@ def _shared_group(problem: Problem, models: list[int], num_gpus: int) -> Group:
         limits=np.array([float(num_gpus)]),
         free_w=tp * unused_w,
         base_w=num_gpus * unused_w,
-        fillers=(None if best is None else options[best],),
+        fillers=(None if best is None else (*options[best], tp[best]),),
     )
 
 
@@ -126,7 +126,7 @@ def _fixed_group(problem: Problem, model: int) -> Group:
         limits=np.array(list(mix.values()), dtype=np.float64),
         free_w=np.array([least_w[k.tp] for _, k in options]),
         base_w=sum(n * least_w[degree] for degree, n in mix.items()),
-        fillers=tuple(None if at is None else options[at] for at in cheapest),
+        fillers=tuple(None if at is None else (*options[at], 1.0) for at in cheapest),
     )
 
 
@@ -147,7 +147,7 @@ def _group(
     limits: FloatArray,
     free_w: FloatArray,
     base_w: float,
-    fillers: tuple[tuple[int, PoolOption] | None, ...],
+    fillers: tuple[tuple[int, PoolOption, float] | None, ...],
 ) -> Group:
     host_w = np.array([k.tp * problem.pools[p].gpu_power_w for p, k in options]) - free_w
     # The least power at this load or a higher one: it never falls, and it is never above the true curve.

@@ -58,8 +58,10 @@ def split_load(
     for p in range(rates.size):
         add_hull(p, pools[p], 0.0, 0.0, most[p] if pools[p].num_items > 0 else 0.0, tree)
         tree.hull_of[0, p] = p
-    # Written so, numbers are not constants to Numba, which would compile all that follows once for each.
-    root, num_hulls, num_nodes = np.int64(0), np.int64(rates.size), np.int64(1)
+    # As NumPy integers they are no constants to Numba, which would compile what follows once for each.
+    root: Any = np.int64(0)
+    num_hulls: Any = np.int64(rates.size)
+    num_nodes: Any = np.int64(1)
     load, relaxed, best_load = np.zeros(rates.size), np.zeros(rates.size), np.zeros(rates.size)
     best = _evaluate(root, rates, sets, pools, tree, load, relaxed)
     best_load[:] = load
@@ -116,7 +118,8 @@ def _evaluate(
     tree.lower[node] = _relax(node, rates, sets, tree, load, relaxed)
     if tree.lower[node] == np.inf:
         return np.inf
-    cost, widest, widest_pool = 0.0, 0.0, np.int64(-1)
+    cost, widest = 0.0, 0.0
+    widest_pool: Any = np.int64(-1)
     for p in range(rates.size):
         real = value(pools[p], load[p])[0]
         cost += real
@@ -142,7 +145,8 @@ def _relax(node: int, rates: FloatArray, sets: BoolArray, tree: Any, load: Float
         if slack[d] < -tolerance:
             return np.inf
     while True:
-        flattest, p = np.inf, np.int64(-1)
+        flattest = np.inf
+        p: Any = np.int64(-1)
         for q in range(rates.size):
             if at[q] < last[q]:
                 rise = tree.point_cost[at[q] + 1] - tree.point_cost[at[q]]

@@ -1,0 +1,178 @@
+"""Solves one group of models: prices for its limits, loads for its pools, and alternatives within the limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from dynaopt.envelope import FloatArray
+from dynaopt.flat_problem import Group
+from dynaopt.price_search import PoolInstances, Relaxed
+from dynaopt.within_limits import pick
+
+MAX_DOUBLINGS = 24
+MAX_HALVINGS = 7
+
+
+class Pools(Protocol):
+    """How pools cost and are filled at given prices of the limits; with or without spare capacity."""
+
+    group: Group
+
+    def set_prices(self, prices: FloatArray) -> None:
+        """Make the prices those of the calls that follow."""
+
+    def search(self, max_nodes: int, gap: float) -> Relaxed:
+        """Split the arrivals over the pools."""
+
+    def instances(self, loads_rps: FloatArray) -> list[PoolInstances]:
+        """Return the cheapest instances of each pool at its load."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupAnswer:
+    """What was found for a group.
+
+    Parameters
+    ----------
+    loads_rps
+        Load of each pool, shape (pools,).
+    chosen
+        Its instances; None when nothing within the limits was found.
+    lower_w
+        No answer costs less; infinite when it is proved that there is none.
+    """
+
+    loads_rps: FloatArray
+    chosen: list[PoolInstances] | None
+    lower_w: float
+
+    @property
+    def cost_w(self) -> float:
+        """Cost of the instances; infinite when there are none."""
+        return np.inf if self.chosen is None else sum(way.cost_w for way in self.chosen)
+
+
+def solve_group(pools: Pools, *, max_nodes: int, gap: float) -> GroupAnswer:
+    """Find instances for the pools of a group.
+
+    Parameters
+    ----------
+    pools
+        The pools.
+    max_nodes
+        Nodes of a tree search.
+    gap
+        Relative gap at which to stop.
+    """
+    limits = pools.group.limits
+    pools.set_prices(np.zeros(limits.size))
+    found = pools.search(max_nodes, gap)
+    if not np.isfinite(found.cost):
+        return GroupAnswer(found.loads_rps, None, np.inf)
+    chosen = pools.instances(found.loads_rps)
+    if _keeps(chosen, limits):
+        return GroupAnswer(found.loads_rps, chosen, found.lower)
+    search = _PriceSearch(pools, max_nodes, gap, lower_w=found.lower)
+    search.note(np.zeros(limits.size), found.loads_rps, chosen)
+    if limits.size == 1:
+        search.bisect(_scale(chosen))
+    else:
+        search.climb(_scale(chosen))
+    return search.finish()
+
+
+def _keeps(chosen: list[PoolInstances], limits: FloatArray) -> bool:
+    return bool((usage_of(chosen, limits) <= limits).all())
+
+
+def usage_of(chosen: list[PoolInstances], limits: FloatArray) -> FloatArray:
+    """Add up how much of each limit instances take."""
+    usage: FloatArray = sum((way.usage for way in chosen), np.zeros(limits.size))
+    return usage
+
+
+def _scale(chosen: list[PoolInstances]) -> float:
+    """Cost of what takes up one unit of the limits, on average."""
+    taken = sum(float(way.usage.sum()) for way in chosen)
+    return max(1.0, sum(way.cost_w for way in chosen) / max(taken, 1.0))
+
+
+class _PriceSearch:
+    """Tries prices; keeps the best bound, the best answer and the loads to build further answers from."""
+
+    def __init__(self, pools: Pools, max_nodes: int, gap: float, lower_w: float) -> None:
+        self.pools = pools
+        self.limits = pools.group.limits
+        self.max_nodes = max_nodes
+        self.gap = gap
+        self.lower_w = lower_w
+        self.best = GroupAnswer(np.empty(0), None, lower_w)
+        self.tried: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+
+    def note(self, prices: FloatArray, loads_rps: FloatArray, chosen: list[PoolInstances]) -> FloatArray:
+        """Remember loads; return how far their instances exceed the limits."""
+        excess = usage_of(chosen, self.limits) - self.limits
+        self.tried.append((prices, loads_rps, excess))
+        if (excess <= 0).all() and sum(way.cost_w for way in chosen) < self.best.cost_w:
+            self.best = GroupAnswer(loads_rps, chosen, self.lower_w)
+        return excess
+
+    def at(self, prices: FloatArray) -> FloatArray:
+        """Search at prices; return how far the instances found exceed the limits."""
+        self.pools.set_prices(prices)
+        found = self.pools.search(self.max_nodes // 3, self.gap)
+        self.lower_w = max(self.lower_w, found.lower - float(prices @ self.limits))
+        return self.note(prices, found.loads_rps, self.pools.instances(found.loads_rps))
+
+    def bisect(self, scale_w: float) -> None:
+        """Find the least price of a single limit at which it holds."""
+        low, high = 0.0, scale_w / 4
+        for _ in range(MAX_DOUBLINGS):
+            if self.at(np.array([high]))[0] <= 0:
+                break
+            low, high = high, 2 * high
+        else:
+            return
+        for _ in range(MAX_HALVINGS):
+            if high - low <= 1e-3 * high:
+                break
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.at(np.array([middle]))[0] > 0 else (low, middle)
+
+    def climb(self, scale_w: float) -> None:
+        """Raise the bound by steps along how far the limits are exceeded (Polyak's rule with a falling target)."""
+        prices, ambition = np.zeros(self.limits.size), 0.05
+        start, best = self.tried[0][2], (self.lower_w, prices)
+        excess = start
+        for _ in range(30):
+            norm = float(excess @ excess)
+            if norm == 0:
+                break
+            step = (ambition * max(self.lower_w, scale_w)) / norm
+            prices = np.maximum(0.0, prices + step * excess)
+            before = self.lower_w
+            excess = self.at(prices)
+            if self.lower_w > before:
+                best = (self.lower_w, prices)
+            else:
+                ambition *= 0.7
+        del best
+
+    def finish(self) -> GroupAnswer:
+        """Combine, at the most promising loads, what pools do at all prices tried."""
+        nearest = sorted(self.tried, key=lambda entry: float(np.maximum(entry[2], 0).sum()))
+        candidates = [self.best.loads_rps] if self.best.chosen is not None else []
+        candidates += [loads for _, loads, excess in nearest if (excess > 0).any()][:2]
+        for loads_rps in candidates:
+            alternatives: list[list[PoolInstances]] = [[] for _ in self.pools.group.pools]
+            for prices, _, _ in self.tried:
+                self.pools.set_prices(prices)
+                for ways, way in zip(alternatives, self.pools.instances(loads_rps), strict=True):
+                    ways.append(way)
+            chosen = pick(alternatives, self.limits)
+            if chosen is not None and sum(way.cost_w for way in chosen) < self.best.cost_w:
+                self.best = GroupAnswer(loads_rps, chosen, self.lower_w)
+        return GroupAnswer(self.best.loads_rps, self.best.chosen, self.lower_w)

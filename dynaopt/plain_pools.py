@@ -1,0 +1,27 @@
+"""Pools without spare capacity: every instance may be filled up."""
+
+from __future__ import annotations
+
+from dynaopt.envelope import FloatArray
+from dynaopt.flat_problem import Group
+from dynaopt.price_search import PoolInstances, Relaxed, Workspace, instances_at, priced, search
+
+
+class PlainPools:
+    """Pools of a group; see `group_search.Pools`."""
+
+    def __init__(self, group: Group, room: Workspace) -> None:
+        self.group = group
+        self._room = room
+
+    def set_prices(self, prices: FloatArray) -> None:
+        """Make the prices those of the calls that follow."""
+        self._room.fill(self.group, priced(self.group, prices))
+
+    def search(self, max_nodes: int, gap: float) -> Relaxed:
+        """Split the arrivals over the pools."""
+        return search(self.group, self._room, max_nodes=max_nodes, gap=gap)
+
+    def instances(self, loads_rps: FloatArray) -> list[PoolInstances]:
+        """Return the cheapest instances of each pool at its load."""
+        return [instances_at(self.group, self._room, p, float(load)) for p, load in enumerate(loads_rps)]
