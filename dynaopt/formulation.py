@@ -1,18 +1,20 @@
 """The window problem as a mixed-integer linear program; `docs/problem.md` explains every symbol.
 
-minimise    sum_p,s power[s] y[p,s] + slope[s] x[p,s]  +  num_gpus * unused_gpu_power_w
+minimise    sum_p,s power_lower[s] y[p,s] + (power_upper[s] - power_lower[s]) x[p,s]  +  num_gpus * unused_gpu_power_w
 subject to  coverage[c]      sum_p z[c,p] = 1
-            balance[p]       sum_s lower[s] y[p,s] + x[p,s] = sum_c rate[c] z[c,p]
-            segment[p,s]     x[p,s] <= (upper[s] - lower[s]) y[p,s]             s a stretch
+            balance[p]       sum_s lower[s] y[p,s] + (upper[s] - lower[s]) x[p,s] = sum_c rate[c] z[c,p]
+            segment[p,s]     x[p,s] <= y[p,s]                                   s a stretch
             inside[p]        sum_s y[p,s] <= o[p]                               over stretches s
             open[c,p]        z[c,p] <= o[p]
             started[p]       sum_s y[p,s] >= o[p]
             gpus             sum_p,s tp[s] y[p,s] <= num_gpus
             power_cap        the objective <= power_cap_w
             reserve[p]       sum_c rate[c] z[c,p] <= (1 - reserve) sum_s capacity[s] y[p,s]
-            uses[p,k]        sum_s y[p,s] <= (num_gpus / tp[k]) u[p,k]          over segments s of option k
+            uses[p,s]        y[p,s] <= most[p,s] u[p,k]                         k the option of s
             n_plus_one[p,k]  sum_c rate[c] z[c,p] <= sum_s capacity[s] y[p,s] - capacity[k] u[p,k]
             fixed_mix[m,t]   sum_p,s y[p,s] = mix[m,t]                          over pools of m, segments with tp = t
+
+Rows in requests/s are divided by the most that may come to their pool, so that a solver's tolerance is relative.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dynaopt.linear_model import LinearModel, ModelBuilder
-from dynaopt.problem import PoolOption, Problem
+from dynaopt.problem import Problem
 from dynaopt.pruning import ROUNDING, PrunedPool, Segment, prune
 
 Terms = list[tuple[int, float]]
@@ -39,7 +41,7 @@ class PoolColumns:
         Column of o[p].
     count
         Column of y[p,s] for each of `pruned.segments`.
-    excess
+    position
         Column of x[p,s] for each of `pruned.stretches`.
     share
         Pairs (class, column of z[class, p]).
@@ -48,12 +50,17 @@ class PoolColumns:
     pruned: PrunedPool
     open: int
     count: tuple[int, ...]
-    excess: tuple[int, ...]
+    position: tuple[int, ...]
     share: tuple[tuple[int, int], ...]
 
     def counted(self) -> Iterator[tuple[Segment, int]]:
         """Iterate over the segments with the columns of their counts."""
         return zip(self.pruned.segments, self.count, strict=True)
+
+    def placed(self) -> Iterator[tuple[Segment, int, int]]:
+        """Iterate over the stretches with the columns of their counts and positions."""
+        first = len(self.pruned.points)
+        return zip(self.pruned.stretches, self.count[first:], self.position, strict=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -104,8 +111,8 @@ def _pool_columns(builder: ModelBuilder, problem: Problem, pruned: PrunedPool) -
             )
             for name, s in zip(names, pruned.segments, strict=True)
         ),
-        excess=tuple(
-            builder.variable(f"x[{name}]", upper=s.upper_rps - s.lower_rps, cost=s.slope_j)
+        position=tuple(
+            builder.variable(f"x[{name}]", upper=1, cost=s.upper_power_w - s.lower_power_w)
             for name, s in zip(names[first:], pruned.stretches, strict=True)
         ),
         share=tuple(
@@ -134,42 +141,47 @@ def _coverage(builder: ModelBuilder, problem: Problem, pools: tuple[PoolColumns,
 
 def _pool_rows(builder: ModelBuilder, problem: Problem, columns: PoolColumns) -> None:
     pruned, p = columns.pruned, columns.pruned.pool
-    load = [(column, problem.pools[c].rate_rps) for c, column in columns.share]
-    stretches = list(zip(pruned.stretches, columns.count[len(pruned.points) :], columns.excess, strict=True))
-    served = [(y, s.lower_rps) for s, y in columns.counted()] + [(x, 1.0) for _, _, x in stretches]
+    scale = 1 / pruned.max_load_rps if pruned.max_load_rps > 0 else 1.0
+    load = [(column, problem.pools[c].rate_rps * scale) for c, column in columns.share]
+    stretches = list(columns.placed())
+    served = [(y, s.lower_rps * scale) for s, y in columns.counted()]
+    served += [(x, (s.upper_rps - s.lower_rps) * scale) for s, _, x in stretches]
     builder.row(f"balance[{p}]", served + _minus(load), lower=0, upper=0)
-    for n, (s, y, x) in enumerate(stretches):
-        builder.row(f"segment[{p},{n}]", [(x, 1.0), (y, s.lower_rps - s.upper_rps)], upper=0)
+    for n, (_, y, x) in enumerate(stretches, start=len(pruned.points)):
+        builder.row(f"segment[{p},{n}]", [(x, 1.0), (y, -1.0)], upper=0)
     builder.row(f"inside[{p}]", [*((y, 1.0) for _, y, _ in stretches), (columns.open, -1.0)], upper=0)
     for c, z in columns.share:
         builder.row(f"open[{c},{p}]", [(z, 1.0), (columns.open, -1.0)], upper=0)
     builder.row(f"started[{p}]", [*((y, 1.0) for y in columns.count), (columns.open, -1.0)], lower=0)
-    _spare_rows(builder, problem, columns, load)
+    capacity = [(y, s.option.capacity_rps * scale) for s, y in columns.counted()]
+    _spare_rows(builder, problem, columns, capacity, load)
 
 
 def _minus(terms: Terms) -> Terms:
     return [(column, -coefficient) for column, coefficient in terms]
 
 
-def _spare_rows(builder: ModelBuilder, problem: Problem, columns: PoolColumns, load: Terms) -> None:
+def _spare_rows(builder: ModelBuilder, problem: Problem, columns: PoolColumns, capacity: Terms, load: Terms) -> None:
     reserve, p = problem.cluster.reserve, columns.pruned.pool
-    capacity = [(y, s.option.capacity_rps) for s, y in columns.counted()]
     if reserve == "n+1":
-        for n, (option, counts) in enumerate(_by_option(columns)):
-            most = problem.num_gpus // option.tp
-            used = builder.variable(f"u[{p},{n}]", upper=1, integer=True)
-            builder.row(f"uses[{p},{n}]", [*((y, 1.0) for y in counts), (used, -float(most))], upper=0)
-            builder.row(f"n_plus_one[{p},{n}]", [*capacity, (used, -option.capacity_rps), *_minus(load)], lower=0)
+        for k, counted in enumerate(_by_option(columns)):
+            used = builder.variable(f"u[{p},{k}]", upper=1, integer=True)
+            for s, y in counted:
+                most = float(_most_instances(problem, columns.pruned, columns.pruned.segments[s]))
+                builder.row(f"uses[{p},{s}]", [(y, 1.0), (used, -most)], upper=0)
+            failing = next(rate for column, rate in capacity if column == counted[0][1])
+            builder.row(f"n_plus_one[{p},{k}]", [*capacity, (used, -failing), *_minus(load)], lower=0)
     elif reserve > 0:
         kept = [(y, (1 - reserve) * rate) for y, rate in capacity]
         builder.row(f"reserve[{p}]", kept + _minus(load), lower=0)
 
 
-def _by_option(columns: PoolColumns) -> list[tuple[PoolOption, list[int]]]:
-    counts: dict[int, tuple[PoolOption, list[int]]] = {}
-    for segment, y in columns.counted():
-        counts.setdefault(id(segment.option), (segment.option, []))[1].append(y)
-    return list(counts.values())
+def _by_option(columns: PoolColumns) -> list[list[tuple[int, int]]]:
+    """Numbers and count columns of the segments of each option."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for n, (segment, y) in enumerate(columns.counted()):
+        found.setdefault(id(segment.option), []).append((n, y))
+    return list(found.values())
 
 
 def _cluster_rows(builder: ModelBuilder, problem: Problem, pools: tuple[PoolColumns, ...]) -> None:
@@ -177,7 +189,7 @@ def _cluster_rows(builder: ModelBuilder, problem: Problem, pools: tuple[PoolColu
     builder.row("gpus", gpus, upper=problem.num_gpus)
     if problem.cluster.power_cap_w is not None:
         power = [(y, s.lower_power_w) for columns in pools for s, y in columns.counted()]
-        power += [(x, s.slope_j) for c in pools for s, x in zip(c.pruned.stretches, c.excess, strict=True)]
+        power += [(x, s.upper_power_w - s.lower_power_w) for columns in pools for s, _, x in columns.placed()]
         builder.row("power_cap", power, upper=problem.cluster.power_cap_w - _offset_w(problem))
     for m, (model, mix) in enumerate(problem.cluster.fixed_mix.items()):
         for tp in problem.profiles[model].tps:

@@ -56,13 +56,6 @@ class Segment:
         """Whether it is a single load."""
         return self.lower_rps == self.upper_rps
 
-    @property
-    def slope_j(self) -> float:
-        """Power that one more request per second takes, in watts per request/s (joules)."""
-        if self.is_point:
-            return 0.0
-        return (self.upper_power_w - self.lower_power_w) / (self.upper_rps - self.lower_rps)
-
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class PrunedPool:
@@ -107,7 +100,7 @@ def prune(problem: Problem) -> tuple[PrunedPool, ...]:
     Returns
     -------
     tuple of PrunedPool
-        One for each pool that may get load or, with a fixed mix, idle instances; in the order of `Problem.pools`.
+        One for each pool that may get load or idle instances; in the order of `Problem.pools`.
     """
     max_load_rps = np.zeros(len(problem.pools))
     for c, p in problem.promotions:
@@ -115,8 +108,15 @@ def prune(problem: Problem) -> tuple[PrunedPool, ...]:
     return tuple(
         _prune_pool(problem, at, float(max_load_rps[at]))
         for at, pool in enumerate(problem.pools)
-        if pool.options and (max_load_rps[at] > 0 or pool.model in problem.cluster.fixed_mix)
+        if pool.options
+        and (max_load_rps[at] > 0 or pool.model in problem.cluster.fixed_mix or _idling_saves(problem, pool))
     )
+
+
+def _idling_saves(problem: Problem, pool: Pool) -> bool:
+    """Whether an instance without load draws less than its GPUs do unused."""
+    price_w = gpu_price_w(problem, pool)
+    return any(k.power_w[0] + k.tp * price_w < 0 for k in pool.options)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

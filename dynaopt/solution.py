@@ -21,7 +21,7 @@ Flows = dict[tuple[int, int], float]
 
 
 @dataclass(slots=True)
-class _Instances:
+class Instances:
     """The instances of one pool while their loads are being settled; `free` is the one that takes the remainder."""
 
     options: list[PoolOption] = field(default_factory=list)
@@ -30,9 +30,11 @@ class _Instances:
 
     @property
     def capacity_rps(self) -> float:
+        """Most load of all together, in requests per second."""
         return sum(option.capacity_rps for option in self.options)
 
     def add(self, option: PoolOption, count: int, load_rps: float, *, is_point: bool) -> None:
+        """Add instances at one load; the first that is not at a point becomes the free one."""
         self.options += [option] * count
         self.loads_rps += [load_rps] * count
         if not is_point and count and self.free is None:
@@ -71,9 +73,27 @@ def read_allocation(formulation: Formulation, values: FloatArray) -> Allocation:
     SolverError
         If the values are too far from feasible to be repaired.
     """
-    problem = formulation.problem
-    flows = _flows(problem, formulation.pools, values)
     instances = {columns.pruned.pool: _instances(columns, values) for columns in formulation.pools}
+    return settle(formulation.problem, instances, _flows(formulation.problem, formulation.pools, values))
+
+
+def settle(problem: Problem, instances: dict[int, Instances], flows: Flows) -> Allocation:
+    """Make flows and loads agree to rounding.
+
+    Parameters
+    ----------
+    problem
+        What was solved.
+    instances
+        The instances of each pool, by its index.
+    flows
+        Requests per second of each class that each pool serves, by the indices of both; changed in place.
+
+    Raises
+    ------
+    SolverError
+        If flows and capacities are too far from each other.
+    """
     _fit(problem, flows, {p: held.capacity_rps for p, held in instances.items()})
     _drop_dust(flows)
     arriving = _arriving(flows)
@@ -102,8 +122,8 @@ def _flows(problem: Problem, pools: tuple[PoolColumns, ...], values: FloatArray)
     return flows
 
 
-def _instances(columns: PoolColumns, values: FloatArray) -> _Instances:
-    held = _Instances()
+def _instances(columns: PoolColumns, values: FloatArray) -> Instances:
+    held = Instances()
     for segment, column in columns.counted():
         held.add(segment.option, round(values[column]), segment.lower_rps, is_point=segment.is_point)
     return held
