@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dynaopt.demand_table import COLUMNS, KEY, check_rows, find_window_s, normalise
+from dynaopt.demand_table import COLUMNS, check_rows, find_window_s, normalise
 from dynaopt.errors import InvalidInputError, UnknownNameError
 from dynaopt.problem import WindowDemand
 from dynaopt.profile import FloatArray
@@ -40,6 +40,9 @@ class Demand:
         Of the file it came from; ``""`` if it was made in memory.
     starts
         Start of every window, those without arrivals included; by default from the first in the table to the last.
+    models
+        Names of the models, those without arrivals included; by default those in the table, ``("",)`` if there is
+        only one and it is not named.
 
     Attributes
     ----------
@@ -54,6 +57,7 @@ class Demand:
     table: pd.DataFrame
     sha256: str = ""
     starts: pd.DatetimeIndex = field(default_factory=lambda: pd.DatetimeIndex([], tz="UTC"))
+    models: tuple[str, ...] = ()
     rates_rps: Mapping[str, FloatArray] = field(init=False)
     peak_factors: Mapping[str, FloatArray] = field(init=False)
 
@@ -62,11 +66,13 @@ class Demand:
             times = self.table["window_start"]
             step = pd.Timedelta(seconds=self.window_s)
             object.__setattr__(self, "starts", pd.date_range(times.min(), times.max(), freq=step))
+        if not self.models:
+            object.__setattr__(self, "models", tuple(sorted(self.table["model"].unique())))
         at = self.starts.get_indexer(pd.DatetimeIndex(self.table["window_start"]))
         classes = self.table["request_class"].map(REQUEST_CLASSES.index).to_numpy()
         rates: dict[str, FloatArray] = {}
         peaks: dict[str, FloatArray] = {}
-        for model in sorted(self.table["model"].unique()):
+        for model in self.models:
             own = (self.table["model"] == model).to_numpy()
             rates[model] = np.zeros((len(self.starts), len(REQUEST_CLASSES)))
             rates[model][at[own], classes[own]] = self.table["rate_rps"].to_numpy()[own]
@@ -81,11 +87,6 @@ class Demand:
     def num_windows(self) -> int:
         """Windows, those without arrivals included."""
         return len(self.starts)
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """Names of the models, ``""`` if there is only one and it is not named."""
-        return tuple(self.rates_rps)
 
     @property
     def total_rates_rps(self) -> FloatArray:
@@ -147,7 +148,8 @@ class Demand:
         inside = self.table["window_start"].between(starts[0], starts[-1])
         if not inside.any():
             raise InvalidInputError(where, expected="a window in which requests arrive", found="none")
-        return Demand(self.name, self.window_s, self.table[inside].reset_index(drop=True), self.sha256, starts)
+        table = self.table[inside].reset_index(drop=True)
+        return Demand(self.name, self.window_s, table, self.sha256, starts, self.models)
 
     def __repr__(self) -> str:
         mean_rps = self.num_requests / (self.num_windows * self.window_s)
@@ -190,7 +192,7 @@ def read_demand(name_or_path: str | Path, *, window_s: float | None = None) -> D
         If a cell or the rows together are not what the format allows; with file, line and column.
     """
     path = _find(name_or_path)
-    frame = read_table(path, COLUMNS, key=KEY, keep_places=True)
+    frame = read_table(path, COLUMNS, keep_places=True)
     where = partial(place, path)
     check_rows(frame, where)
     length_s = find_window_s(frame["window_start"], where, window_s)

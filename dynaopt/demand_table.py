@@ -65,6 +65,7 @@ def check_rows(frame: pd.DataFrame, place: Place) -> None:
     _check_order(frame, place)
     if "model" in frame:
         _check_models(frame, place)
+    _check_repeats(frame, place)
     if "peak_factor" in frame:
         _check_peak_factors(frame, place)
 
@@ -119,6 +120,12 @@ def _check_models(frame: pd.DataFrame, place: Place) -> None:
     _refuse(models, ((models == "") != (models.iloc[0] == "")).to_numpy(), place, "model", expected=expected)
 
 
+def _check_repeats(frame: pd.DataFrame, place: Place) -> None:
+    repeated = frame.duplicated([name for name in KEY if name in frame]).to_numpy()
+    expected = "one row for each window, model and class"
+    _refuse(frame["request_class"], repeated, place, "request_class", expected=expected, found="a second {}")
+
+
 def _check_peak_factors(frame: pd.DataFrame, place: Place) -> None:
     names = [name for name in ("window_start", "model") if name in frame]
     first = frame.groupby(names, dropna=False)["peak_factor"].transform("first")
@@ -129,9 +136,11 @@ def _check_peak_factors(frame: pd.DataFrame, place: Place) -> None:
         _refuse(frame["peak_factor"], differs, place, "peak_factor", expected=expected)
 
 
-def _refuse(cells: pd.Series, bad: npt.NDArray[np.bool_], place: Place, column: str, *, expected: str) -> None:
+def _refuse(
+    cells: pd.Series, bad: npt.NDArray[np.bool_], place: Place, column: str, *, expected: str, found: str = "{}"
+) -> None:
     if bad.any():
         at = int(np.flatnonzero(bad)[0])
         cell = cells.iloc[at]
-        found = cell.isoformat() if isinstance(cell, pd.Timestamp) else f"'{cell}'"
-        raise InvalidInputError(place(int(cells.index[at]), column), expected=expected, found=found)
+        text = cell.isoformat() if isinstance(cell, pd.Timestamp) else f"'{cell}'"
+        raise InvalidInputError(place(int(cells.index[at]), column), expected=expected, found=found.format(text))

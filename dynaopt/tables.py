@@ -194,9 +194,11 @@ def _read_csv(path: Path) -> pd.DataFrame:
     rows: list[list[str]] = []
     lines: list[int] = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            # Comments become blank rather than vanish, so that the reader still counts them.
-            reader = csv.reader(("\n" if text.startswith("#") else text for text in file), strict=True)
+        with path.open("rb") as file:
+            # Decoded line by line, so that the line which is not UTF-8 is known. Comments become blank rather than
+            # vanish, so that the reader still counts them.
+            texts = (line.decode() for line in file)
+            reader = csv.reader(("\n" if text.startswith("#") else text for text in texts), strict=True)
             for row in reader:
                 if row:
                     rows.append(row)

@@ -42,7 +42,8 @@ def tilt(lengths: npt.ArrayLike, means: npt.ArrayLike, *, weights: npt.ArrayLike
     Raises
     ------
     InvalidInputError
-        If no positive weights have these means: they lie outside the sample's convex hull, or on its edge.
+        If no weights have these means: they lie outside the sample's convex hull. On its edge they are met only
+        within the tolerance, by weights that all but vanish elsewhere.
     """
     points = np.asarray(lengths, dtype=float)
     wanted = np.asarray(means, dtype=float)

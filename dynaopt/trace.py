@@ -90,7 +90,7 @@ def read_trace(
         If any row is not a request, with its line and column; or if the window is not whole minutes.
     """
     minutes = window_s / _MINUTE_S
-    if not (minutes >= 1 and minutes == int(minutes)):
+    if not (minutes >= 1 and float(minutes).is_integer()):
         raise InvalidInputError("option window_s", expected="a whole number of minutes", found=f"{window_s:g} s")
     source = find_trace(path)
     with ThreadPoolExecutor(1) as pool:
@@ -194,7 +194,8 @@ def _query(source: TraceSource, sql: str) -> pd.DataFrame:
 
 
 def _refuse_unless(source: TraceSource, groups: pd.DataFrame, timed: pd.Series) -> None:
-    if not timed.all() or (groups["c"] >= _INVALID).any():
+    # A missing time makes a missing answer, which is no.
+    if not timed.fillna(False).all() or (groups["c"] >= _INVALID).any():
         raise find_fault(source, "a row that breaks a rule")
 
 

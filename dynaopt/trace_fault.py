@@ -12,6 +12,8 @@ from dynaopt.errors import InvalidInputError, location
 from dynaopt.trace_source import COLUMNS, EXPECTED, GZIP_ERRORS, RULES, TYPES, TraceSource, connect, quoted
 
 _BATCH = 100_000
+_LONGEST_FOUND = 80
+"""Characters of a faulty cell or line that are shown."""
 Row = tuple[int, list[str]]
 """A line number and the cells that stand there."""
 
@@ -88,7 +90,9 @@ def _first_bad_row(source: TraceSource, query: str, batch: pd.DataFrame) -> Inva
     )
     number = {"row": place} if source.is_parquet else {"line": place}
     where = location(source.path, column=column, **number)
-    return InvalidInputError(where, expected=EXPECTED[short], found=f"'{text}'" if text else "an empty cell")
+    # As Python writes it, so that the message stays one line whatever the cell holds.
+    found_text = repr(text[:_LONGEST_FOUND]) if text else "an empty cell"
+    return InvalidInputError(where, expected=EXPECTED[short], found=found_text)
 
 
 def _rows(source: TraceSource) -> Iterator[Row]:
@@ -112,7 +116,7 @@ def _cells(source: TraceSource, line: int, row: list[str]) -> list[str]:
         raise InvalidInputError(
             location(source.path, line=line),
             expected=f"{len(COLUMNS)} cells, {', '.join(source.columns)}",
-            found=f"{len(cells)}: '{','.join(cells)[:80]}'",
+            found=f"{len(cells)}: {','.join(cells)[:_LONGEST_FOUND]!r}",
         )
     return cells
 

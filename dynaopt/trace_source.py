@@ -81,7 +81,7 @@ class TraceSource:
 
     def open(self) -> BinaryIO:
         """Open the text of a CSV file, unpacked."""
-        file = gzip.open(self.path, "rb") if self.path.suffix == ".gz" else self.path.open("rb")
+        file = gzip.open(self.path, "rb") if self.path.suffix == ".gz" else self.path.open("rb")  # noqa: SIM115 - the caller closes it
         return cast("BinaryIO", file)
 
 
@@ -125,7 +125,8 @@ def _csv_header(source: TraceSource) -> tuple[str, ...]:
     try:
         with source.open() as file:
             text = file.readline(_LONGEST_HEADER).decode("utf-8-sig")
-        return tuple(name.strip() for name in next(csv.reader([text.rstrip("\r\n")], strict=True), []))
+        reader = csv.reader([text.rstrip("\r\n")], strict=True, skipinitialspace=True)
+        return tuple(name.strip() for name in next(reader, []))
     except GZIP_ERRORS as error:
         raise InvalidInputError(where, expected="a whole gzip file", found=str(error)) from error
     except (UnicodeDecodeError, csv.Error) as error:
