@@ -135,7 +135,28 @@ def _cheapest(idle_w: FloatArray, among: np.ndarray) -> int | None:
 
 
 def _idle_w(problem: Problem, options: list[tuple[int, PoolOption]]) -> FloatArray:
-    return np.array([float(k.power_w.min()) + k.tp * problem.pools[p].gpu_power_w for p, k in options])
+    """Return the least power of an instance of each option, its share of the host included."""
+    if not options:
+        return np.empty(0)
+    least_w = np.minimum.reduceat(np.concatenate([k.power_w for _, k in options]), _first_points(options)[:-1])
+    return np.asarray(least_w + _host_w(problem, options))
+
+
+def _host_w(problem: Problem, options: list[tuple[int, PoolOption]]) -> FloatArray:
+    return np.array([k.tp * problem.pools[p].gpu_power_w for p, k in options])
+
+
+def _first_points(options: list[tuple[int, PoolOption]]) -> IntArray:
+    return np.cumsum([0, *(k.rate_rps.size for _, k in options)])
+
+
+def _rising(power_w: FloatArray, first_point: IntArray) -> FloatArray:
+    """Replace each power by the least at its load or a higher one: it never falls, and is never above the curve."""
+    falls = np.flatnonzero(np.diff(power_w) < 0) + 1
+    for k in np.unique(np.searchsorted(first_point, np.setdiff1d(falls, first_point), side="right")) - 1:
+        part = slice(first_point[k], first_point[k + 1])
+        power_w[part] = np.minimum.accumulate(power_w[part][::-1])[::-1]
+    return power_w
 
 
 def _group(
@@ -149,18 +170,17 @@ def _group(
     base_w: float,
     fillers: tuple[tuple[int, PoolOption, float] | None, ...],
 ) -> Group:
-    host_w = np.array([k.tp * problem.pools[p].gpu_power_w for p, k in options]) - free_w
-    # The least power at this load or a higher one: it never falls, and it is never above the true curve.
-    cost = [np.minimum.accumulate(k.power_w[::-1])[::-1] + w for (_, k), w in zip(options, host_w, strict=True)]
+    first_point = _first_points(options)
+    power_w = _rising(np.concatenate([*(k.power_w for _, k in options), np.empty(0)]), first_point)
     rates = np.array([problem.pools[p].rate_rps for p in pools]).reshape(-1, NUM_CLASSES)
     sums = np.where(LOWER_SETS[None, :, :], (rates @ LOWER_SETS.T)[:, :, None], np.inf)
     return Group(
         pools=pools,
         options=tuple(k for _, k in options),
         first_option=np.searchsorted([p for p, _ in options], [*pools, len(problem.pools)]).astype(np.int64),
-        first_point=np.concatenate([[0], np.cumsum([k.rate_rps.size for _, k in options])]).astype(np.int64),
+        first_point=first_point,
         breaks_rps=np.concatenate([*(k.rate_rps for _, k in options), np.empty(0)]),
-        cost_w=np.concatenate([*cost, np.empty(0)]),
+        cost_w=power_w + np.repeat(_host_w(problem, options) - free_w, np.diff(first_point)),
         rates_rps=rates,
         most_rps=sums.min(axis=1),
         usage=usage,

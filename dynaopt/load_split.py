@@ -20,15 +20,16 @@ import numpy.typing as npt
 from dynaopt.envelope import FloatArray
 from dynaopt.hull import MAX_HULL_POINTS, MAX_NODES, add_child_hull, add_hull, choose_branch
 from dynaopt.jit import compiled
-from dynaopt.pool_value import MAX_VERTICES, value
+from dynaopt.pool_value import MAX_VERTICES, IntArray, value
 
 BoolArray = npt.NDArray[np.bool_]
+Records = npt.NDArray[np.void]
 
 
 @compiled
 def split_load(
-    rates: FloatArray, most: FloatArray, sets: BoolArray, pools: npt.NDArray[np.void], tree: Any, max_nodes: int, gap: float
-) -> tuple[float, float, FloatArray]:  # fmt: skip
+    rates: FloatArray, most: FloatArray, sets: BoolArray, pools: Records, tree: Any, max_nodes: int, gap: float
+) -> tuple[float, float, FloatArray]:
     """Find loads of least cost.
 
     Parameters
@@ -111,8 +112,8 @@ def _pop_least(num_open: int, tree: Any) -> Any:
 
 @compiled
 def _evaluate(
-    node: int, rates: FloatArray, sets: BoolArray, pools: npt.NDArray[np.void], tree: Any, load: FloatArray, relaxed: FloatArray
-) -> float:  # fmt: skip
+    node: int, rates: FloatArray, sets: BoolArray, pools: Records, tree: Any, load: FloatArray, relaxed: FloatArray
+) -> float:
     """Bound a node, choose where it branches, and return what the loads that attain the bound really cost."""
     tree.branch_pool[node] = -1
     tree.lower[node] = _relax(node, rates, sets, tree, load, relaxed)
@@ -144,26 +145,31 @@ def _relax(node: int, rates: FloatArray, sets: BoolArray, tree: Any, load: Float
             slack[d] += rates[p] - load[p] if sets[d, p] else 0.0
         if slack[d] < -tolerance:
             return np.inf
-    while True:
-        flattest = np.inf
-        p: Any = np.int64(-1)
-        for q in range(rates.size):
-            if at[q] < last[q]:
-                rise = tree.point_cost[at[q] + 1] - tree.point_cost[at[q]]
-                slope = rise / (tree.point_rps[at[q] + 1] - tree.point_rps[at[q]])
-                if slope < flattest:
-                    flattest, p = slope, q
-        if p < 0:
-            break
+    p, slope = _flattest(at, last, tree)
+    while p >= 0:
         step = _raise(p, sets, slack, tree.point_rps[at[p] + 1] - load[p], tolerance)
         load[p] += step
-        relaxed[p] += flattest * step
+        relaxed[p] += slope * step
         if load[p] >= tree.point_rps[at[p] + 1] - 1e-3 * tolerance:
             at[p] += 1
             load[p], relaxed[p] = tree.point_rps[at[p]], tree.point_cost[at[p]]
         else:
             last[p] = at[p]
+        p, slope = _flattest(at, last, tree)
     return relaxed.sum() if rates.sum() - load.sum() <= 10 * tolerance else np.inf
+
+
+@compiled
+def _flattest(at: IntArray, last: IntArray, tree: Any) -> tuple[Any, float]:
+    """Return the pool whose hull goes on most gently, and its slope there; -1 when every hull has ended."""
+    flattest, pool = np.inf, np.int64(-1)
+    for p in range(at.size):
+        if at[p] < last[p]:
+            rise = tree.point_cost[at[p] + 1] - tree.point_cost[at[p]]
+            slope = rise / (tree.point_rps[at[p] + 1] - tree.point_rps[at[p]])
+            if slope < flattest:
+                flattest, pool = slope, np.int64(p)
+    return pool, flattest
 
 
 @compiled

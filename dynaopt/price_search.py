@@ -1,4 +1,4 @@
-"""What is cheapest when every limit has a price: a relaxation that bounds the optimum, and loads to build answers from."""
+"""What is cheapest when every limit has a price: a bound on the optimum, and loads to build answers from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Picks one alternative for each pool so that the limits hold and the cost is least: a knapsack over what they take up."""
+"""Picks an alternative for each pool so that the limits hold and the cost is least: a knapsack over the limits."""
 
 from __future__ import annotations
 
