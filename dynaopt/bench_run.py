@@ -18,7 +18,7 @@ from dynaopt.problem import Problem
 from dynaopt.result import Result
 from dynaopt.solvers import solve
 
-DEFAULT_TIME_LIMIT_S = 5.0
+DEFAULT_TIME_LIMIT_S = 2.0
 DEFAULT_GAP_TOLERANCE = 1e-4
 
 
