@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
 
 from dynaopt.errors import InvalidInputError
 from dynaopt.profile import FloatArray
@@ -20,6 +19,9 @@ _TOLERANCE = 1e-10
 _MAX_STEPS = 200
 _SUFFICIENT_DECREASE = 1e-4
 """Share of the decrease promised by the slope that a step must achieve (Armijo's rule, the usual constant)."""
+_SMALLEST_SHARE = 1e-12
+_ROUNDING = 1e-15
+"""By how much the dual may seem to rise at its minimum, where all its digits are spent."""
 
 
 def tilt(lengths: npt.ArrayLike, means: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> FloatArray:
@@ -50,18 +52,25 @@ def tilt(lengths: npt.ArrayLike, means: npt.ArrayLike, *, weights: npt.ArrayLike
     start = np.ones(len(points)) if weights is None else np.asarray(weights, dtype=float)
     log_start = np.log(start / start.sum())
     own_mean, own_sd = _moments(points, np.exp(log_start))
-    scaled = (points - own_mean) / own_sd
+    scaled: FloatArray = (points - own_mean) / own_sd
     target = (wanted - own_mean) / own_sd
     slope = np.zeros(2)
     for _ in range(_MAX_STEPS):
-        tilted = _tilted(scaled, log_start, slope)
+        tilted, dual = _tilted(scaled, log_start, target, slope)
         mean = tilted @ scaled
         if np.abs(mean - target).max() <= _TOLERANCE:
             return tilted
         covariance = (scaled - mean).T @ (tilted[:, None] * (scaled - mean))
         # Least squares, since the covariance is singular where one length is the same in all requests.
         step = np.linalg.lstsq(covariance, target - mean, rcond=None)[0].astype(float)
-        slope = slope + step * _share(scaled, log_start, target, slope, step)
+        promised = float(step @ (target - mean))
+        share = 1.0
+        # Near the hull's edge a whole step overshoots.
+        while share > _SMALLEST_SHARE and _tilted(scaled, log_start, target, slope + share * step)[1] > (
+            dual - _SUFFICIENT_DECREASE * share * promised + _ROUNDING
+        ):
+            share /= 2
+        slope = slope + share * step
     raise InvalidInputError(
         "means of the lengths",
         expected="a point inside the convex hull of the sample",
@@ -75,21 +84,12 @@ def _moments(points: FloatArray, weights: FloatArray) -> tuple[FloatArray, Float
     return mean, np.where(sd > 0, sd, 1.0)
 
 
-def _tilted(scaled: FloatArray, log_start: FloatArray, slope: FloatArray) -> FloatArray:
+def _tilted(
+    scaled: FloatArray, log_start: FloatArray, target: FloatArray, slope: FloatArray
+) -> tuple[FloatArray, float]:
+    """Return the weights that belong to a slope, and the dual there."""
     exponent = log_start + scaled @ slope
-    weights: FloatArray = np.exp(exponent - logsumexp(exponent))
-    return weights
-
-
-def _share(scaled: FloatArray, log_start: FloatArray, target: FloatArray, slope: FloatArray, step: FloatArray) -> float:
-    """Halve a step until the dual falls by enough; near the hull's edge a whole one overshoots."""
-
-    def dual(at: FloatArray) -> float:
-        return float(logsumexp(log_start + scaled @ at) - at @ target)
-
-    here = dual(slope)
-    promised = float(step @ (target - _tilted(scaled, log_start, slope) @ scaled))
-    share = 1.0
-    while share > 1e-12 and dual(slope + share * step) > here - _SUFFICIENT_DECREASE * share * promised + 1e-15:
-        share /= 2
-    return share
+    largest = exponent.max()
+    weights = np.exp(exponent - largest)
+    total = weights.sum()
+    return weights / total, float(largest + np.log(total) - slope @ target)
