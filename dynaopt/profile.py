@@ -68,7 +68,7 @@ class Mix(_Section):
 
 
 class EngineOptions(_Section):
-    """How the engine of a configuration was set when its curves were taken.
+    """How the engine of a configuration was set when the curve of a class, or of a mix, was taken.
 
     `token_budget` is the most tokens of one iteration, prompts and decodes together; `max_num_seqs` the most requests
     that an instance serves at once; `kv_capacity_tokens` what its KV cache holds.
@@ -76,6 +76,7 @@ class EngineOptions(_Section):
 
     tp: Annotated[int, Field(gt=0)]
     frequency_mhz: Annotated[int, Field(gt=0)]
+    request_class: str
     token_budget: Annotated[int, Field(gt=0)]
     max_num_seqs: Annotated[int, Field(gt=0)]
     kv_capacity_tokens: Annotated[int, Field(gt=0)]

@@ -1,4 +1,4 @@
-"""Build a profile: choose each configuration's token budget, simulate every curve, and say where it all comes from."""
+"""Build a profile: choose each curve's token budget, simulate it, and say where it all comes from."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from dynaopt.workload import Workload, make_workload
 Progress = Callable[[int, int, str], None]
 Positive = Annotated[int, Field(gt=0)]
 
-# How many requests tell one token budget from another.
+# How many requests tell one token budget from another, and the objectives that they are held to in turn.
 _BUDGET_REQUESTS = 6000
+_SLO_SCALES = (1.0, 2.0, 4.0)
 
 
 class BuildSpec(BaseModel):
@@ -151,37 +152,24 @@ def build_profile(
     if not isinstance(spec, BuildSpec):
         spec = read_build_spec(spec)
     model = read_phase_model(spec.phase_model)
-    configurations = [(tp, f) for tp in model.tps for f in spec.frequencies_mhz]
-    total = len(configurations) * (1 + len(spec.workloads))
-    report = _Report(progress, total)
-    budgets = {}
-    for chosen in _parallel(workers, _choose_budget, [(spec, model, tp, f, seed) for tp, f in configurations]):
-        budgets[chosen.tp, chosen.frequency_mhz] = chosen
-        report(f"token budget of TP{chosen.tp} at {chosen.frequency_mhz} MHz")
-    curves = {}
-    tasks = [(spec, model, options, name, seed) for options in budgets.values() for name in spec.workloads]
-    for (_, _, options, name, _), curve in zip(tasks, _parallel(workers, _simulate_curve, tasks), strict=True):
-        report(f"{name} on TP{options.tp} at {options.frequency_mhz} MHz")
-        if curve is not None:
-            curves[options.tp, options.frequency_mhz, name] = curve
-    profile = Profile(metadata=_metadata(spec, model, tuple(budgets.values())), curves=curves)
+    tasks = [
+        (spec, model, tp, frequency_mhz, name, seed)
+        for tp in model.tps
+        for frequency_mhz in spec.frequencies_mhz
+        for name in spec.workloads
+    ]
+    curves, engines = {}, []
+    results = _parallel(workers, _build_one, tasks)
+    for done, ((_, _, tp, frequency_mhz, name, _), built) in enumerate(zip(tasks, results, strict=True), start=1):
+        if built is not None:
+            engine, curves[tp, frequency_mhz, name] = built
+            engines.append(engine)
+        if progress is not None:
+            progress(done, len(tasks), f"{name} on TP{tp} at {frequency_mhz} MHz")
+    profile = Profile(metadata=_metadata(spec, model, tuple(engines)), curves=curves)
     if folder is not None:
         write_profile(profile, folder)
     return profile
-
-
-class _Report:
-    """Counts what is done, for `Progress`."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress = progress
-        self.total = total
-        self.done = 0
-
-    def __call__(self, what: str) -> None:
-        self.done += 1
-        if self.progress is not None:
-            self.progress(self.done, self.total, what)
 
 
 def _parallel(workers: int, function: Callable[..., Any], tasks: list[tuple[Any, ...]]) -> Iterator[Any]:
@@ -191,38 +179,41 @@ def _parallel(workers: int, function: Callable[..., Any], tasks: list[tuple[Any,
     return iter(parallel(joblib.delayed(function)(*task) for task in tasks))
 
 
-def _choose_budget(spec: BuildSpec, model: PhaseModel, tp: int, frequency_mhz: int, seed: int) -> EngineOptions:
-    """Choose the budget whose loads within the SLO are highest, each class as a share of the best that it can have."""
-    slo = Slo.table_iv()
-    workloads = [_workload(name, spec.cut_points, _BUDGET_REQUESTS, seed) for name in REQUEST_CLASSES]
-    fitting = [w for w in workloads if w.longest_tokens <= model.kv_capacity_tokens(tp)]
-    loads = []
-    for budget in spec.token_budgets:
-        engine = engine_of(model, tp, frequency_mhz, budget, spec.max_num_seqs)
-        loads.append([slo_load_rps(engine, workload, slo) for workload in fitting])
-    best = [max(column) for column in zip(*loads, strict=True)]
-    scores = [sum(load / most for load, most in zip(row, best, strict=True) if most) for row in loads]
-    at = max(range(len(scores)), key=lambda i: (scores[i], spec.token_budgets[i]))
-    return EngineOptions(
-        tp=tp,
-        frequency_mhz=frequency_mhz,
-        token_budget=spec.token_budgets[at],
-        max_num_seqs=min(spec.max_num_seqs, spec.token_budgets[at]),
-        kv_capacity_tokens=model.kv_capacity_tokens(tp),
-    )
-
-
-def _simulate_curve(
-    spec: BuildSpec, model: PhaseModel, options: EngineOptions, name: str, seed: int
-) -> LoadCurve | None:
-    """Simulate one curve; None when a request of the workload never fits into the KV cache."""
-    tp, frequency_mhz = options.tp, options.frequency_mhz
+def _build_one(
+    spec: BuildSpec, model: PhaseModel, tp: int, frequency_mhz: int, name: str, seed: int
+) -> tuple[EngineOptions, LoadCurve] | None:
+    """Simulate one curve with its best token budget; None when a request never fits into the KV cache."""
     size = spec.requests_per_level * (2 if name.startswith(MIX_PREFIX) else 1)
     workload = _workload(name, spec.cut_points, size, seed)
-    if workload.longest_tokens > options.kv_capacity_tokens:
+    if workload.longest_tokens > model.kv_capacity_tokens(tp):
         return None
-    engine = engine_of(model, tp, frequency_mhz, options.token_budget, options.max_num_seqs)
-    return build_curve(engine, workload, Slo.table_iv(), tp=tp, frequency_mhz=frequency_mhz)
+    budget = _choose_budget(spec, model, tp, frequency_mhz, _workload(name, spec.cut_points, _BUDGET_REQUESTS, seed))
+    options = EngineOptions(
+        tp=tp,
+        frequency_mhz=frequency_mhz,
+        request_class=name,
+        token_budget=budget,
+        max_num_seqs=min(spec.max_num_seqs, budget),
+        kv_capacity_tokens=model.kv_capacity_tokens(tp),
+    )
+    engine = engine_of(model, tp, frequency_mhz, budget, spec.max_num_seqs)
+    return options, build_curve(engine, workload, Slo.table_iv(), tp=tp, frequency_mhz=frequency_mhz)
+
+
+def _choose_budget(spec: BuildSpec, model: PhaseModel, tp: int, frequency_mhz: int, workload: Workload) -> int:
+    """Choose the token budget that allows the highest load within the SLO, the larger one of equals.
+
+    Where none keeps the SLO even without load, the one that does best at the least looser SLO that some budget keeps.
+    """
+    for scale in _SLO_SCALES:
+        slo = Slo.table_iv().scaled(scale)
+        loads = [
+            slo_load_rps(engine_of(model, tp, frequency_mhz, budget, spec.max_num_seqs), workload, slo)
+            for budget in spec.token_budgets
+        ]
+        if max(loads) > 0:
+            return max(zip(loads, spec.token_budgets, strict=True))[1]
+    return max(spec.token_budgets)
 
 
 @lru_cache(maxsize=32)
