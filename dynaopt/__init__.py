@@ -3,30 +3,64 @@
 import logging
 from importlib.metadata import version
 
+from dynaopt.allocation import Allocation, InstanceGroup, Route
+from dynaopt.check import check, check_allocation
+from dynaopt.demand import Demand, demand_names, read_demand, write_demand
 from dynaopt.errors import DynaoptError, InputError
-from dynaopt.problem import Cluster, Problem
-from dynaopt.profile import Profile
+from dynaopt.horizon import plan
+from dynaopt.problem import Cluster, Problem, WindowDemand
+from dynaopt.profile import LoadCurve, Profile
+from dynaopt.profile_io import list_profiles, read_profile, write_profile
+from dynaopt.report import write_report
 from dynaopt.request_class import REQUEST_CLASSES, CutPoints
 from dynaopt.result import Result, Termination
+from dynaopt.schedule import Schedule
+from dynaopt.schedule_io import read_schedule, write_schedule
+from dynaopt.single_pool import best_single_pool, single_pool
 from dynaopt.slo import Slo, read_slo
 from dynaopt.solvers import solve, solver_names
+from dynaopt.trace import read_trace
+from dynaopt.violations import Violation
 
 __version__ = version("dynaopt")
 
 __all__ = [
     "REQUEST_CLASSES",
+    "Allocation",
     "Cluster",
     "CutPoints",
+    "Demand",
     "DynaoptError",
     "InputError",
+    "InstanceGroup",
+    "LoadCurve",
     "Problem",
     "Profile",
     "Result",
+    "Route",
+    "Schedule",
     "Slo",
     "Termination",
+    "Violation",
+    "WindowDemand",
+    "best_single_pool",
+    "check",
+    "check_allocation",
+    "demand_names",
+    "list_profiles",
+    "plan",
+    "read_demand",
+    "read_profile",
+    "read_schedule",
     "read_slo",
+    "read_trace",
+    "single_pool",
     "solve",
     "solver_names",
+    "write_demand",
+    "write_profile",
+    "write_report",
+    "write_schedule",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
