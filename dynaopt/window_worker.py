@@ -7,6 +7,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import joblib
 
@@ -21,6 +22,7 @@ Window = tuple[int, WindowDemand]
 
 _CHUNK_S = 1.0
 _MOST_WINDOWS = 64
+_FIRST_CHUNKS = 2
 _WORTH_WORKERS_S = 8.0  # a worker takes 2 to 4 s until it has imported everything and solves
 
 
@@ -76,23 +78,37 @@ def solve_windows(
     """
     pace = _Pace()
     pending = iter(windows)
+    left = len(windows)
     # The first windows are solved here: it compiles kernels once for all processes, and it tells how long windows take.
-    for chunk in _chunks(pending, pace, most=2):
+    for chunk in _chunks(pending, pace):
         keep(_solve_here(task, chunk, pace))
-    if workers is None:
-        alone_s = (len(windows) - 2) * pace.window_s
-        workers = len(os.sched_getaffinity(0)) if alone_s > _WORTH_WORKERS_S else 1
-    if workers == 1:
-        for chunk in _chunks(pending, pace):
-            keep(_solve_here(task, chunk, pace))
-        return
+        left -= len(chunk)
+        if len(windows) - left >= _FIRST_CHUNKS and _is_worth_workers(workers, left * pace.window_s):
+            break
+    if left:
+        for answers, seconds in _solve_on_workers(task, _chunks(pending, pace), workers or _num_cores()):
+            pace.note(len(window_numbers(answers)), seconds)
+            keep(answers)
+
+
+def _solve_on_workers(task: Task, chunks: Iterable[list[Window]], workers: int) -> Iterable[tuple[Answers, float]]:
     packed = pickle.dumps(task, protocol=pickle.HIGHEST_PROTOCOL)
     token = f"{os.getpid()}-{time.monotonic_ns()}"
-    jobs = (joblib.delayed(_solve_there)(token, packed, os.getpid(), chunk) for chunk in _chunks(pending, pace))
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-    for answers, seconds in parallel(jobs):
-        pace.note(len(window_numbers(answers)), seconds)
-        keep(answers)
+    found: Iterable[tuple[Answers, float]] = parallel(
+        joblib.delayed(_solve_there)(token, packed, os.getpid(), chunk) for chunk in chunks
+    )
+    return found
+
+
+def _is_worth_workers(workers: int | None, alone_s: float) -> bool:
+    if workers is None:
+        return _num_cores() > 1 and alone_s > _WORTH_WORKERS_S
+    return workers > 1
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 class _Pace:
@@ -100,23 +116,22 @@ class _Pace:
 
     def __init__(self) -> None:
         self.window_s = _CHUNK_S
+        self._notes = 0
 
     def note(self, number: int, seconds: float) -> None:
         self.window_s = seconds / number
+        self._notes += 1
 
     @property
     def chunk_size(self) -> int:
+        if self._notes < _FIRST_CHUNKS:  # the first window compiles or loads kernels, and tells nothing
+            return 1
         return int(min(max(_CHUNK_S / max(self.window_s, 1e-9), 1), _MOST_WINDOWS))
 
 
-def _chunks(pending: Iterator[Window], pace: _Pace, most: int | None = None) -> Iterator[list[Window]]:
-    """Cut windows into chunks, each sized when it is asked for; stop after `most` windows if that is given."""
-    taken = 0
-    while most is None or taken < most:
-        chunk = [window for _, window in zip(range(1 if most else pace.chunk_size), pending, strict=False)]
-        if not chunk:
-            return
-        taken += len(chunk)
+def _chunks(pending: Iterator[Window], pace: _Pace) -> Iterator[list[Window]]:
+    """Cut windows into chunks, each sized when it is asked for."""
+    while chunk := list(islice(pending, pace.chunk_size)):
         yield chunk
 
 
