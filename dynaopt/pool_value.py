@@ -82,7 +82,7 @@ def fill_pools(
             now = 1 - now
         _copy_single(scratch[now].single, pools[p].single)
         _find_items(pools[p])
-        _find_vertices(pools[p], wanted_rps[p], scratch)
+        find_vertices(pools[p], wanted_rps[p], scratch)
 
 
 @compiled
@@ -120,7 +120,7 @@ def _find_items(t: Any) -> None:
 
 
 @compiled
-def _find_vertices(t: Any, wanted_rps: float, scratch: npt.NDArray[np.void]) -> None:
+def find_vertices(t: Any, wanted_rps: float, scratch: npt.NDArray[np.void]) -> None:
     """Write the undominated sums of items, merging the items in one by one."""
     now = 0
     t.limit_rps = wanted_rps
@@ -243,6 +243,16 @@ def decode(t: Any, load: float, counts: IntArray) -> tuple[int, float]:
     _, repeats, j, piece = value(t, load)
     counts[:] = 0
     counts[0] = repeats
+    count_items(t, j, counts)
+    rest = load
+    for i in range(t.num_items):
+        rest -= counts[i] * t.item_rps[i]
+    return piece, rest
+
+
+@compiled
+def count_items(t: Any, j: int, counts: IntArray) -> None:
+    """Add to `counts` how often each item is in vertex `j`."""
     while j > 0:
         found, next_j, least = -1, 0, np.inf
         for i in range(t.num_items):
@@ -255,7 +265,3 @@ def decode(t: Any, load: float, counts: IntArray) -> tuple[int, float]:
                 found, next_j, least = i, k, worse
         counts[found] += 1
         j = next_j
-    rest = load
-    for i in range(t.num_items):
-        rest -= counts[i] * t.item_rps[i]
-    return piece, rest

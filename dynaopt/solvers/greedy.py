@@ -8,7 +8,7 @@ import numpy as np
 
 from dynaopt.allocation import Allocation, Load, make_allocation
 from dynaopt.flat_problem import Group, groups_of
-from dynaopt.group_search import GroupAnswer, solve_group, usage_of
+from dynaopt.group_search import GroupAnswer, Pools, solve_group, usage_of
 from dynaopt.infeasibility import explain
 from dynaopt.load_sets import NUM_CLASSES, route
 from dynaopt.plain_pools import PlainPools
@@ -16,6 +16,7 @@ from dynaopt.price_search import Workspace
 from dynaopt.problem import Problem
 from dynaopt.result import Result, Termination
 from dynaopt.solvers.base import DEFAULT_GAP
+from dynaopt.spare_pools import SparePools
 
 MAX_NODES = 600
 
@@ -39,7 +40,7 @@ class Greedy:
         """Solve a problem; see `Solver.solve`."""
         started = time.perf_counter()
         groups = groups_of(problem)
-        answers = [solve_group(PlainPools(g, self._room), max_nodes=MAX_NODES, gap=gap_tolerance) for g in groups]
+        answers = [solve_group(self._pools(problem, g), max_nodes=MAX_NODES, gap=gap_tolerance) for g in groups]
         bound_w = sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True))
         allocation, termination, reason = None, Termination.NO_SOLUTION_FOUND, "no allocation was found"
         if all(a.chosen is not None for a in answers):
@@ -58,6 +59,10 @@ class Greedy:
             runtime_s=time.perf_counter() - started,
             reason=reason,
         )
+
+    def _pools(self, problem: Problem, group: Group) -> Pools:
+        reserve = problem.cluster.reserve
+        return PlainPools(group, self._room) if reserve == 0 else SparePools(group, self._room, reserve)
 
 
 def _allocation(problem: Problem, groups: list[Group], answers: list[GroupAnswer]) -> Allocation:

@@ -1,0 +1,221 @@
+"""Pools that must keep spare capacity: a share of it, or so much that their largest instance may fail.
+
+The tree search knows no spare capacity, so it runs twice on altered costs. The first stays below what the reserve costs,
+and gives the bound:
+
+- A share rho: relaxing the pool's row (1 - rho) sum c >= L at a price nu per request/s makes an instance of capacity c at
+  load x cost f(x) + nu (x - (1 - rho) c). With nu at most f(0) / ((1 - rho) c) no cost is negative.
+- N+1, on curves that are concave: some instance of an open pool idles (packing load makes all but one full or idle, and
+  what the part-filled one lacks is less than the largest capacity). Without it the rest still serves the load. So a pool
+  costs at least V(L) and the cheapest idle instance. Where a curve is not concave, a concave one below it takes its place.
+
+The second comes near what the reserve costs. The loads that are cheaper with the reserve, `spare_value`, are taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from dynaopt.envelope import FloatArray
+from dynaopt.flat_problem import Group
+from dynaopt.pool_value import MAX_ITEMS, POOL, IntArray, count_items, fill_pools, find_vertices
+from dynaopt.price_search import PoolInstances, Relaxed, Workspace, pool_instances, priced, search
+from dynaopt.spare_value import spare_value
+
+Part = tuple[int, int, float]
+
+
+class SparePools:
+    """Pools of a group whose reserve is not 0; see `group_search.Pools`."""
+
+    def __init__(self, group: Group, room: Workspace, reserve: float | Literal["n+1"]) -> None:
+        self.group = group
+        self._room = room
+        self._share = None if reserve == "n+1" else float(reserve)
+        self._below = group if self._share is not None else replace(group, cost_w=_concave(group))
+        self._near = group if self._share is None else _derated(group, self._share)
+        self._one_pool = _OnePool(group)
+        self.set_prices(np.zeros(group.limits.size))
+
+    def set_prices(self, prices: FloatArray) -> None:
+        """Make the prices those of the calls that follow."""
+        self._prices = prices
+        self._cost = priced(self.group, prices)
+        self._known: dict[bytes, list[PoolInstances]] = {}
+
+    def search(self, max_nodes: int, gap: float) -> Relaxed:
+        """Split the arrivals over the pools."""
+        self._fill_below()
+        below = search(self.group, self._room, max_nodes=max_nodes, gap=gap)
+        if not np.isfinite(below.cost):
+            return below
+        self._fill_near()
+        near = search(self.group, self._room, max_nodes=max_nodes, gap=gap)
+        costs = [self._cost_at(one.loads_rps) for one in (below, near)]
+        at = int(np.argmin(costs))
+        return Relaxed((below, near)[at].loads_rps, costs[at], below.lower)
+
+    def instances(self, loads_rps: FloatArray) -> list[PoolInstances]:
+        """Return the cheapest instances of each pool at its load."""
+        key = loads_rps.tobytes()
+        if key not in self._known:
+            self._known[key] = [self._pool(p, float(load)) for p, load in enumerate(loads_rps)]
+        return self._known[key]
+
+    def _cost_at(self, loads_rps: FloatArray) -> float:
+        return sum(way.cost_w + float(self._prices @ way.usage) for way in self.instances(loads_rps))
+
+    def _fill_below(self) -> None:
+        group, cost = self._below, priced(self._below, self._prices)
+        idle = cost[group.first_point[:-1]]
+        if self._share is None:
+            self._room.fill(group, cost, np.where(self._is_concave(), _least(group, idle), 0.0))
+            return
+        usable = (1 - self._share) * group.breaks_rps[group.first_point[1:] - 1]
+        price = np.repeat(_least(group, idle / usable), np.diff(group.first_option))
+        points = np.diff(group.first_point)
+        cost = cost + np.repeat(price, points) * (group.breaks_rps - np.repeat(usable, points))
+        self._room.fill(group, cost)
+
+    def _fill_near(self) -> None:
+        group, cost = self._near, priced(self._near, self._prices)
+        if self._share is not None:
+            self._room.fill(group, cost)
+            return
+        capacity, idle = group.breaks_rps[group.first_point[1:] - 1], cost[group.first_point[:-1]]
+        opening = np.zeros(len(group.pools))
+        for p in range(len(group.pools)):
+            options = slice(*group.first_option[p : p + 2])
+            if options.stop > options.start:
+                per_request = cost[group.first_point[1:][options] - 1] / capacity[options]
+                enough = capacity[options] >= capacity[options][per_request.argmin()]
+                opening[p] = idle[options][enough].min()
+        self._room.fill(group, cost, opening)
+
+    def _is_concave(self) -> FloatArray:
+        """Tell which pools' concave curves are nowhere negative, so that they may be used."""
+        starts = self._below.cost_w[self._below.first_point[:-1]]
+        return _least(self._below, starts) >= 0
+
+    def _pool(self, p: int, load_rps: float) -> PoolInstances:
+        options = np.array(self.group.pool_options(p), dtype=np.int64)
+        if load_rps <= 0 or options.size == 0:
+            return pool_instances(self.group, [])
+        if self._share is not None:
+            return pool_instances(
+                self.group, self._one_pool.best(options, self._cost, load_rps, load_rps / (1 - self._share))[1]
+            )
+        capacity = self.group.breaks_rps[self.group.first_point[options + 1] - 1]
+        largest = np.unique(capacity[self._one_pool.useful(options, self._cost, load_rps)])
+        found = [
+            self._one_pool.best(options[capacity <= most], self._cost, load_rps, load_rps + float(most))
+            for most in largest
+        ]
+        return pool_instances(self.group, min(found, key=lambda way: way[0])[1])
+
+
+class _OnePool:
+    """Evaluates `spare_value` and reads its answer."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._used = np.zeros(1, POOL)
+        self._idle = np.zeros(1, POOL)
+        self._scratch = np.zeros(2, POOL)
+        self._counts = np.zeros(MAX_ITEMS, dtype=np.int64)
+
+    def best(
+        self, options: IntArray, cost: FloatArray, load_rps: float, required_rps: float
+    ) -> tuple[float, list[Part]]:
+        """Return the cost and the parts of the cheapest instances with so much capacity."""
+        first_point, rates, costs = self._fill(options, cost, load_rps, required_rps)
+        used, idle = self._used[0], self._idle[0]
+        total, full, part, spare = spare_value(used, idle, first_point, rates, costs, load_rps, required_rps)
+        parts = [*self._parts(options, used, full), *((k, n, 0.0) for k, n, _ in self._parts(options, idle, spare))]
+        rest = load_rps - sum(n * rate for _, n, rate in parts)
+        if part >= 0:
+            parts.append((int(options[part]), 1, max(rest, 0.0)))
+        return total, parts
+
+    def useful(self, options: IntArray, cost: FloatArray, load_rps: float) -> IntArray:
+        """Return the options, as indices into `options`, that full or idle instances may need."""
+        self._fill(options, cost, load_rps, load_rps)
+        used, idle = self._used[0], self._idle[0]
+        return np.unique(np.concatenate([t["item_option"][: t["num_items"]] for t in (used, idle)]))
+
+    def _parts(self, options: IntArray, t: np.void, vertex: int) -> list[Part]:
+        self._counts[:] = 0
+        count_items(t, vertex, self._counts)
+        return [
+            (int(options[t["item_option"][i]]), int(self._counts[i]), float(t["item_rps"][i]))
+            for i in np.flatnonzero(self._counts)
+        ]
+
+    def _fill(
+        self, options: IntArray, cost: FloatArray, load_rps: float, required_rps: float
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Compute the vertices of full and of idle instances; return the curves of the options."""
+        first, end = self._group.first_point[options], self._group.first_point[options + 1]
+        points = np.concatenate([np.arange(a, b) for a, b in zip(first, end, strict=True)])
+        first_point = np.concatenate([[0], np.cumsum(end - first)])
+        rates, costs = self._group.breaks_rps[points], cost[points]
+        capacity = rates[first_point[1:] - 1]
+        wanted = np.array([load_rps * (1 + 1e-6)])
+        fill_pools(np.array([0, options.size]), first_point, rates, costs, wanted, self._scratch, self._used)
+        idle, order = self._idle[0], np.argsort(-capacity)
+        kept = [
+            k for n, k in enumerate(order) if costs[first_point[k]] < costs[first_point[order[:n]]].min(initial=np.inf)
+        ]
+        idle["num_items"] = min(len(kept), MAX_ITEMS)
+        for i, k in enumerate(kept[:MAX_ITEMS]):
+            idle["item_rps"][i], idle["item_cost"][i], idle["item_option"][i] = capacity[k], costs[first_point[k]], k
+        find_vertices(idle, max(required_rps - load_rps, 0.0) + float(capacity.max()), self._scratch)
+        return first_point, rates, costs
+
+
+def _least(group: Group, per_option: FloatArray) -> FloatArray:
+    """Return the least value among every pool's options; infinite for a pool without."""
+    ends = zip(group.first_option[:-1], group.first_option[1:], strict=True)
+    return np.array([per_option[a:b].min(initial=np.inf) for a, b in ends])
+
+
+def _concave(group: Group) -> FloatArray:
+    """Return, for every curve, one that is concave and nowhere above it: its concave hull, lowered."""
+    cost = np.empty_like(group.cost_w)
+    for k in range(len(group.options)):
+        rates, own = group.curve(k)
+        hull: list[int] = []
+        for i in range(rates.size):
+            while len(hull) > 1 and _lies_below(rates, own, hull[-2], hull[-1], i):
+                hull.pop()
+            hull.append(i)
+        above = np.interp(rates, rates[hull], own[hull])
+        cost[group.first_point[k] : group.first_point[k + 1]] = above - (above - own).max()
+    return cost
+
+
+def _lies_below(x: FloatArray, y: FloatArray, i: int, j: int, k: int) -> bool:
+    return bool((y[j] - y[i]) * (x[k] - x[i]) <= (y[k] - y[i]) * (x[j] - x[i]))
+
+
+def _derated(group: Group, share: float) -> Group:
+    """Shorten every curve by the share, its end costing a mix of a full and an idle instance that have that load."""
+    breaks, cost, points = [], [], []
+    for k in range(len(group.options)):
+        rates, own = group.curve(k)
+        usable = (1 - share) * rates[-1]
+        inside = rates < usable * (1 - 1e-9)
+        end = min(float(np.interp(usable, rates, own)), (1 - share) * own[-1] + share * own[0])
+        values = np.append(own[inside], end)
+        cost.append(np.minimum.accumulate(values[::-1])[::-1])
+        breaks.append(np.append(rates[inside], usable))
+        points.append(int(inside.sum()) + 1)
+    return replace(
+        group,
+        first_point=np.cumsum([0, *points]),
+        breaks_rps=np.concatenate([*breaks, np.empty(0)]),
+        cost_w=np.concatenate([*cost, np.empty(0)]),
+    )
