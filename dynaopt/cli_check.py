@@ -12,7 +12,6 @@ import typer
 from dynaopt.check import check
 from dynaopt.cli_errors import NO_SOLUTION
 from dynaopt.cli_options import Json
-from dynaopt.console import make_table, render
 from dynaopt.profile_io import read_profile
 from dynaopt.schedule_io import read_schedule
 from dynaopt.violations import Violation
@@ -35,9 +34,8 @@ def check_command(
         records = violations_json(violations)
         print(json.dumps({"schedule": str(folder), "num_violations": len(records), "violations": records}, indent=2))
     elif violations:
-        rows = [[v.kind.value, *_place(v), v.expected, v.found] for v in violations[:_MOST_SHOWN]]
-        print(render(make_table(["rule", "window", "where", "expected", "found"], rows, text_columns=5)))
-        print(_count(violations, len(rows)))
+        print("\n".join(str(violation) for violation in violations[:_MOST_SHOWN]))
+        print(_count(violations))
     else:
         print(f"{folder}: {schedule.num_windows:,} windows checked, no violation")
     if violations:
@@ -64,11 +62,6 @@ def violations_json(violations: Sequence[Violation]) -> list[dict[str, str | Non
     ]
 
 
-def _place(violation: Violation) -> tuple[str, str]:
-    start = violation.window_start
-    return "–" if start is None else f"{start:%Y-%m-%d %H:%M}", violation.where or "–"
-
-
-def _count(violations: Sequence[Violation], num_shown: int) -> str:
-    rest = f", {num_shown} of them shown (--json lists all)" if num_shown < len(violations) else ""
+def _count(violations: Sequence[Violation]) -> str:
+    rest = f", {_MOST_SHOWN} of them shown (--json lists all)" if len(violations) > _MOST_SHOWN else ""
     return f"{len(violations)} violation{'s' if len(violations) > 1 else ''}{rest}"
