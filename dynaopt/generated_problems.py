@@ -49,7 +49,7 @@ def operation_problem(operation: str, seed: int) -> Problem:
     Parameters
     ----------
     operation
-        ``reserve`` (20 %), ``n+1``, ``power-cap`` (10 % above what the demand needs if instances were divisible and
+        ``reserve`` (20 %), ``n+1``, ``power-cap`` (5 % above what the demand needs if instances were divisible and
         idle GPUs off), ``fixed-mix``, ``unused-on`` or ``two-models``.
     seed
         The same seed makes the same problem.
@@ -57,7 +57,7 @@ def operation_problem(operation: str, seed: int) -> Problem:
     options = _OPERATIONS[operation]
     problem = _problem(seed, num_models=2 if operation == "two-models" else 1, **options)
     if operation == "power-cap":
-        return problem.replace(power_cap_w=1.10 * _divisible_power_w(problem))
+        return problem.replace(power_cap_w=1.05 * _divisible_power_w(problem))
     if operation == "fixed-mix":
         return problem.replace(fixed_mix={"generated": {2: 4 + seed, 4: 3, 8: 5}})
     return problem
