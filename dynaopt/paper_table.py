@@ -21,9 +21,9 @@ from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.slo import Slo
 from dynaopt.tables import Column, read_table
 
-TABLE = "DynamoLLM, table I (not fitted)"
+TABLE = "DynamoLLM, table I"
 TOKENS_PER_S = 2000.0
-DISAGREEMENT = "share that disagrees"
+DISAGREEMENT = "disagreement"
 TABLE_COLUMNS = (
     Column("request_class", "text", choices=REQUEST_CLASSES),
     Column("tp", "integer", positive=True),
@@ -42,7 +42,7 @@ class _Reading:
     counts_output: bool
 
 
-_READINGS = (_Reading("input + output", True), _Reading("input only", False))
+_READINGS = (_Reading("in + out", True), _Reading("in", False))
 
 
 def read_paper_table(folder: str | Path) -> pd.DataFrame:
@@ -107,10 +107,10 @@ def _compare(profile: Profile, table: pd.DataFrame, slo: Slo, reading: _Reading)
     both = cells[cells["meets_slo"] & cells["kept"]]
     rank = spearmanr(both["energy_wh"], both["request_j"]).statistic if len(both) > 1 else 0.0
     parts = {
-        "cells that keep the SLO": (cells["meets_slo"] != cells["kept"]).to_numpy(float),
-        "cheapest TP of a class": _disagreements(cells, "tp"),
-        "cheapest clock of a class and TP": _disagreements(both, "frequency_mhz", by=["request_class", "tp"]),
-        "energies, 1 - rank correlation": np.array([1 - rank]),
+        "SLO kept": (cells["meets_slo"] != cells["kept"]).to_numpy(float),
+        "cheapest TP": _disagreements(cells, "tp"),
+        "cheapest clock": _disagreements(both, "frequency_mhz", by=["request_class", "tp"]),
+        "1 - rank correlation": np.array([1 - rank]),
     }
     return tuple(
         Comparison(

@@ -40,7 +40,7 @@ class Comparison:
     quantity, reference
         What is compared with what.
     measure
-        What an error is: ``relative``, ``difference`` or ``share that disagrees``.
+        What an error is: ``relative``, ``difference`` or, of cells that agree or not, ``disagreement``.
     errors
         Of the model as it is, shape (points,).
     held_out
@@ -58,10 +58,10 @@ class Comparison:
     target: float | None = None
 
 
-SPLITWISE = "splitwise, vLLM 2023 (MIT)"
-MLENERGY = "ML.ENERGY, vLLM 2025 (Apache-2.0)"
-FIGURE = "DynamoLLM, figure 3"
-L20 = "exponents measured on L20"
+SPLITWISE = "splitwise (MIT)"
+MLENERGY = "ML.ENERGY (Apache-2.0)"
+FIGURE = "DynamoLLM, fig. 3"
+L20 = "L20 exponents"
 LATENCY_TARGET = 0.07
 POWER_TARGET = 0.10
 _NOTHING = np.empty(0)
@@ -80,7 +80,7 @@ def compare_prefill(model: PhaseModel, tp: int, points: ReferencePoints) -> Comp
         return fit_prefill(model, tp, rest)
 
     return Comparison(
-        quantity=f"time of a prefill, TP{tp}",
+        quantity=f"prefill, TP{tp}",
         reference=SPLITWISE,
         errors=errors(model, used),
         held_out=_held_out(used, used["prompt_tokens"] * used["batch"], refit, errors),
@@ -116,7 +116,7 @@ def compare_serving(model: PhaseModel, points: ReferencePoints) -> Comparison:
         for own, rest in _splits(points.serving, points.serving["batch_limit"])
     ]
     return Comparison(
-        quantity=f"iteration of a full server, TP{BASE_TP}",
+        quantity=f"full server, step, TP{BASE_TP}",
         reference=MLENERGY,
         errors=serving_duration_errors(model, points.serving),
         held_out=np.concatenate(errors),
@@ -131,7 +131,7 @@ def compare_serving_power(model: PhaseModel, points: ReferencePoints) -> Compari
         return fit_power(model, replace(points, serving=rest))
 
     return Comparison(
-        quantity=f"power of a full server, TP{BASE_TP}",
+        quantity=f"full server, power, TP{BASE_TP}",
         reference=MLENERGY,
         errors=serving_power_errors(model, points.serving),
         held_out=_held_out(points.serving, points.serving["batch_limit"], refit, serving_power_errors),
@@ -148,7 +148,7 @@ def compare_figure(model: PhaseModel, points: ReferencePoints) -> Comparison:
         return fit_power(model, replace(points, power=pd.concat([idle, rest])))
 
     return Comparison(
-        quantity="power against tokens in parallel, TP8",
+        quantity="power at n tokens, TP8",
         reference=FIGURE,
         errors=figure_errors(model, loaded),
         held_out=_held_out(loaded, loaded["tokens"], refit, figure_errors),
@@ -161,7 +161,7 @@ def compare_halving(points: ReferencePoints) -> Comparison:
     halved = points.halved
     errors = [halving_errors(own, rest) for own, rest in _splits(halved, halved["served_model"])]
     return Comparison(
-        quantity="step saved by halving the weights, TP1 to TP2",
+        quantity="step saved by TP2 over TP1",
         reference=MLENERGY,
         errors=halving_errors(halved, halved),
         held_out=np.concatenate(errors),
@@ -187,7 +187,7 @@ def compare_clock(model: PhaseModel, points: ReferencePoints) -> tuple[Compariso
     """Compare how decode time and how power go with the clock."""
     times = points.clock[points.clock["quantity"] == "decode_time"]
     of_time = [decode_exponent(model, BASE_TP, r.tokens) - r.exponent for r in rows(times)]
-    quantities = (f"decode step against clock, TP{BASE_TP}", f"power against clock, TP{BASE_TP}")
+    quantities = (f"decode by clock, TP{BASE_TP}", f"power by clock, TP{BASE_TP}")
     errors = (np.array(of_time), exponent_errors(model, points.clock))
     first, second = (
         Comparison(quantity=q, reference=L20, errors=e, held_out=_NOTHING, measure="difference")

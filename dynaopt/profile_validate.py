@@ -28,8 +28,8 @@ def validate(profile: str | Path = "llama2-70b-h100", data_dir: str | Path | Non
     Returns
     -------
     pandas.DataFrame
-        One row for each quantity: `quantity`, `reference`, `measure` (``relative`` error, ``difference``, or ``share
-        that disagrees``), `points`, `mean_error`, `max_error`, `held_out_mean_error`, `held_out_max_error` (of fits
+        One row for each quantity: `quantity`, `reference`, `measure` (``relative`` error, ``difference``, or share in
+        ``disagreement``), `points`, `mean_error`, `max_error`, `held_out_mean_error`, `held_out_max_error` (of fits
         without the point and all others of its batch or prompt size; NaN where nothing was fitted), `target`
         (mean error asked for; NaN where none is). Errors are absolute values, as fractions.
 

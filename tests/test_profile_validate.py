@@ -76,10 +76,10 @@ def test_the_profiles_curves_are_judged(validated: pd.DataFrame) -> None:
     It keeps every SLO on TP2 and TP4 at 1,200 MHz and has nothing else. The table keeps the SLO there in 2 (SS, SM) and
     7 (all but LM and LL) of 9 classes, and in 57 of the 90 cells elsewhere: 7 + 2 + 57 disagree.
     """
-    cells = validated.set_index("quantity").loc["cells that keep the SLO (input + output)"]
+    cells = validated.set_index("quantity").loc["SLO kept (in + out)"]
     assert cells["points"] == 108
     assert cells["mean_error"] == pytest.approx((7 + 2 + 57) / 108)
-    cheapest = validated.set_index("quantity").loc["cheapest TP of a class (input + output)"]
+    cheapest = validated.set_index("quantity").loc["cheapest TP (in + out)"]
     assert cheapest["mean_error"] == pytest.approx(6 / 9)
 
 
@@ -91,7 +91,7 @@ def test_other_reference_points(tmp_path: Path) -> None:
     power.loc[power["tokens"] > 0, "power_w"] /= 2
     power.to_csv(file, index=False)
     errors = validate(_write(tmp_path / "profile", NAME), tmp_path).set_index("quantity")
-    row = errors.loc["power against tokens in parallel, TP8"]
+    row = errors.loc["power at n tokens, TP8"]
     assert 0.8 < row["mean_error"] < 1.2
     assert row["mean_error"] > row["target"]
 
