@@ -13,7 +13,7 @@ import numpy as np
 
 from dynaopt.bench_cases import Case, problem_digest
 from dynaopt.check import check_allocation
-from dynaopt.errors import DynaoptError, InvalidInputError
+from dynaopt.errors import InvalidInputError
 from dynaopt.problem import Problem
 from dynaopt.result import Result
 from dynaopt.solvers import solve
@@ -132,7 +132,7 @@ def warm_up(problem: Problem, solver: str) -> None:
     # The first solve of a process loads libraries and compiles; that is not what is compared.
     try:
         solve(problem, solver=solver, time_limit_s=0.1, gap_tolerance=1.0)
-    except DynaoptError:
+    except Exception:  # the timed solve will meet it again, and tell
         return
 
 
@@ -168,24 +168,23 @@ def run_case(case: Case, problem: Problem, solver: str, options: BenchOptions, w
     )
 
 
-def _solve(problem: Problem, solver: str, options: BenchOptions) -> Result | DynaoptError:
+def _solve(problem: Problem, solver: str, options: BenchOptions) -> Result | Exception:
     try:
         return solve(problem, solver=solver, time_limit_s=options.time_limit_s, gap_tolerance=options.gap_tolerance)
-    except DynaoptError as error:
+    except Exception as error:  # whatever goes wrong in a solver is a finding, and must not end the benchmark
         return error
 
 
-def _describe(problem: Problem, solver: str, outcome: Result | DynaoptError) -> dict[str, Any]:
-    failed = isinstance(outcome, DynaoptError)
-    allocation = None if isinstance(outcome, DynaoptError) else outcome.allocation
+def _describe(problem: Problem, solver: str, outcome: Result | Exception) -> dict[str, Any]:
+    allocation = None if isinstance(outcome, Exception) else outcome.allocation
     violations = [] if allocation is None else check_allocation(problem, allocation)
     return {
-        "answered_by": solver if isinstance(outcome, DynaoptError) else outcome.solver,
-        "termination": "error" if isinstance(outcome, DynaoptError) else str(outcome.termination),
+        "answered_by": solver if isinstance(outcome, Exception) else outcome.solver,
+        "termination": "error" if isinstance(outcome, Exception) else str(outcome.termination),
         "power_w": None if allocation is None else allocation.power_w,
-        "lower_bound_w": 0.0 if isinstance(outcome, DynaoptError) else outcome.lower_bound_w,
+        "lower_bound_w": 0.0 if isinstance(outcome, Exception) else outcome.lower_bound_w,
         "num_gpus": None if allocation is None else allocation.num_gpus,
         "num_violations": len(violations),
         "violation": str(violations[0]) if violations else "",
-        "reason": str(outcome) if failed else outcome.reason,
+        "reason": f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else outcome.reason,
     }

@@ -146,4 +146,4 @@ def test_a_solver_that_raises_is_counted(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(bench_run, "solve", fail)
     report = run_bench(cases()[:2], ("greedy",), options=OPTIONS)
     assert report.summary.loc[0, "failed"] == 2
-    assert report.defects[0] == "classes-1-s0, greedy: the solver failed: numerical trouble"
+    assert report.defects[0] == "classes-1-s0, greedy: the solver failed: SolverError: numerical trouble"
