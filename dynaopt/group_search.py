@@ -9,11 +9,14 @@ import numpy as np
 
 from dynaopt.envelope import FloatArray
 from dynaopt.flat_problem import Group
+from dynaopt.hull import MAX_NODES
 from dynaopt.price_search import PoolInstances, Relaxed
 from dynaopt.within_limits import pick
 
-MAX_DOUBLINGS = 24
+MAX_DOUBLINGS = 5
 MAX_HALVINGS = 7
+MAX_STEPS = 30
+FEW_LOADS, SOME_LOADS, MANY_LOADS = 3, 6, 24
 
 
 class Pools(Protocol):
@@ -21,8 +24,8 @@ class Pools(Protocol):
 
     group: Group
 
-    def set_prices(self, prices: FloatArray) -> None:
-        """Make the prices those of the calls that follow."""
+    def set_prices(self, prices: FloatArray, power_weight: float = 1.0) -> None:
+        """Make the prices, and how much power itself counts, those of the calls that follow."""
 
     def search(self, max_nodes: int, gap: float) -> Relaxed:
         """Split the arrivals over the pools."""
@@ -120,11 +123,19 @@ class _PriceSearch:
             self.best = GroupAnswer(loads_rps, chosen, self.lower_w)
         return excess
 
-    def at(self, prices: FloatArray) -> FloatArray:
+    def at(self, prices: FloatArray, power_weight: float = 1.0) -> FloatArray:
         """Search at prices; return how far the instances found exceed the limits."""
-        self.pools.set_prices(prices)
-        found = self.pools.search(self.max_nodes // 3, self.gap)
-        self.lower_w = max(self.lower_w, found.lower - float(prices @ self.limits))
+        self.pools.set_prices(prices, power_weight)
+        worth = float(prices @ self.limits)
+        if power_weight > 0:
+            found = self.pools.search(self.max_nodes // 3, self.gap)
+        else:  # what is taken up is whole-numbered, so that a coarse gap proves as much
+            found = self.pools.search(MAX_NODES, 0.9 * float(prices[prices > 0].min()) / (worth + 1.0))
+        bound = found.lower - worth
+        if power_weight > 0:
+            self.lower_w = max(self.lower_w, bound)
+        elif bound > 1e-6 * worth + 1e-9:
+            self.lower_w = np.inf  # whatever it costs, the limits are exceeded
         return self.note(prices, found.loads_rps, self.pools.instances(found.loads_rps))
 
     def bisect(self, scale_w: float) -> None:
@@ -135,7 +146,11 @@ class _PriceSearch:
                 break
             low, high = high, 2 * high
         else:
-            return
+            self.at(np.ones(1), power_weight=0.0)
+            if np.isinf(self.lower_w):
+                return
+            high = 100 * high
+            self.at(np.array([high]))
         for _ in range(MAX_HALVINGS):
             if high - low <= 1e-3 * high:
                 break
@@ -143,36 +158,44 @@ class _PriceSearch:
             low, high = (middle, high) if self.at(np.array([middle]))[0] > 0 else (low, middle)
 
     def climb(self, scale_w: float) -> None:
-        """Raise the bound by steps along how far the limits are exceeded (Polyak's rule with a falling target)."""
-        prices, ambition = np.zeros(self.limits.size), 0.05
-        start, best = self.tried[0][2], (self.lower_w, prices)
-        excess = start
-        for _ in range(30):
-            norm = float(excess @ excess)
+        """Raise the bound by steps along how far the limits are exceeded: Polyak's rule with a falling target."""
+        prices, excess, ambition = np.zeros(self.limits.size), self.tried[0][2], 0.05
+        for _ in range(MAX_STEPS):
+            ascent = np.where(prices > 0, excess, np.maximum(excess, 0.0))
+            norm = float(ascent @ ascent)
             if norm == 0:
                 break
-            step = (ambition * max(self.lower_w, scale_w)) / norm
-            prices = np.maximum(0.0, prices + step * excess)
+            prices = np.maximum(0.0, prices + ambition * max(self.lower_w, scale_w) / norm * ascent)
             before = self.lower_w
             excess = self.at(prices)
-            if self.lower_w > before:
-                best = (self.lower_w, prices)
-            else:
-                ambition *= 0.7
-        del best
+            ambition *= 1.0 if self.lower_w > before else 0.7
+        if self.best.chosen is None:
+            for weights in (prices, *np.eye(self.limits.size)):
+                if np.isfinite(self.lower_w) and weights.any():
+                    self.at(weights, power_weight=0.0)
 
     def finish(self) -> GroupAnswer:
         """Combine, at the most promising loads, what pools do at all prices tried."""
-        nearest = sorted(self.tried, key=lambda entry: float(np.maximum(entry[2], 0).sum()))
-        candidates = [self.best.loads_rps] if self.best.chosen is not None else []
-        candidates += [loads for _, loads, excess in nearest if (excess > 0).any()][:2]
-        for loads_rps in candidates:
-            alternatives: list[list[PoolInstances]] = [[] for _ in self.pools.group.pools]
-            for prices, _, _ in self.tried:
-                self.pools.set_prices(prices)
-                for ways, way in zip(alternatives, self.pools.instances(loads_rps), strict=True):
-                    ways.append(way)
-            chosen = pick(alternatives, self.limits)
+        if np.isfinite(self.lower_w):
+            self._combine(self._candidates(FEW_LOADS if self.limits.size == 1 else SOME_LOADS))
+            if self.best.chosen is None:
+                self._combine(self._candidates(MANY_LOADS))
+        return GroupAnswer(self.best.loads_rps, self.best.chosen, self.lower_w)
+
+    def _candidates(self, most: int) -> list[FloatArray]:
+        """Return the loads of the best answer, and those that come nearest to the limits."""
+        nearest = sorted(self.tried, key=lambda entry: float(np.abs(entry[2]).sum()))
+        loads = [self.best.loads_rps] * (self.best.chosen is not None) + [loads for _, loads, _ in nearest]
+        return list({one.round(9).tobytes(): one for one in loads}.values())[:most]
+
+    def _combine(self, candidates: list[FloatArray]) -> None:
+        alternatives: list[list[list[PoolInstances]]] = [[[] for _ in self.pools.group.pools] for _ in candidates]
+        for prices, _, _ in self.tried:
+            self.pools.set_prices(prices)
+            for loads_rps, ways in zip(candidates, alternatives, strict=True):
+                for own, way in zip(ways, self.pools.instances(loads_rps), strict=True):
+                    own.append(way)
+        for loads_rps, ways in zip(candidates, alternatives, strict=True):
+            chosen = pick(ways, self.limits)
             if chosen is not None and sum(way.cost_w for way in chosen) < self.best.cost_w:
                 self.best = GroupAnswer(loads_rps, chosen, self.lower_w)
-        return GroupAnswer(self.best.loads_rps, self.best.chosen, self.lower_w)

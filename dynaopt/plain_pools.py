@@ -14,9 +14,9 @@ class PlainPools:
         self.group = group
         self._room = room
 
-    def set_prices(self, prices: FloatArray) -> None:
-        """Make the prices those of the calls that follow."""
-        self._room.fill(self.group, priced(self.group, prices))
+    def set_prices(self, prices: FloatArray, power_weight: float = 1.0) -> None:
+        """Make the prices, and how much power itself counts, those of the calls that follow."""
+        self._room.fill(self.group, priced(self.group, prices, power_weight))
 
     def search(self, max_nodes: int, gap: float) -> Relaxed:
         """Split the arrivals over the pools."""

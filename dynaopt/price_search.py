@@ -83,9 +83,19 @@ class Relaxed:
     lower: float
 
 
-def priced(group: Group, prices: FloatArray) -> FloatArray:
-    """Return the cost of an instance at each of `group.breaks_rps` when every limit has a price, in watts."""
-    return group.cost_w + np.repeat(prices @ group.usage, np.diff(group.first_point))
+def priced(group: Group, prices: FloatArray, power_weight: float = 1.0) -> FloatArray:
+    """Return the cost of an instance at each of `group.breaks_rps` when every limit has a price, in watts.
+
+    Parameters
+    ----------
+    group
+        The options.
+    prices
+        Watts for what an instance takes up of each limit, shape (limits,).
+    power_weight
+        How much power itself counts; 0 to find what takes up least.
+    """
+    return power_weight * group.cost_w + np.repeat(prices @ group.usage, np.diff(group.first_point))
 
 
 def search(group: Group, room: Workspace, *, max_nodes: int, gap: float) -> Relaxed:

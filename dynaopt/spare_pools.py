@@ -1,13 +1,13 @@
 """Pools that must keep spare capacity: a share of it, or so much that their largest instance may fail.
 
-The tree search knows no spare capacity, so it runs twice on altered costs. The first stays below what the reserve costs,
-and gives the bound:
+The tree search knows no spare capacity, so it runs twice on altered costs. The first stays below what the reserve
+costs, and gives the bound:
 
-- A share rho: relaxing the pool's row (1 - rho) sum c >= L at a price nu per request/s makes an instance of capacity c at
-  load x cost f(x) + nu (x - (1 - rho) c). With nu at most f(0) / ((1 - rho) c) no cost is negative.
-- N+1, on curves that are concave: some instance of an open pool idles (packing load makes all but one full or idle, and
-  what the part-filled one lacks is less than the largest capacity). Without it the rest still serves the load. So a pool
-  costs at least V(L) and the cheapest idle instance. Where a curve is not concave, a concave one below it takes its place.
+- A share rho: relaxing the pool's row (1 - rho) sum c >= L at a price nu per request/s makes an instance of capacity c
+  at load x cost f(x) + nu (x - (1 - rho) c). With nu at most f(0) / ((1 - rho) c) no cost is negative.
+- N+1, on curves that are concave: some instance of an open pool idles. (Packing load makes all but one full or idle,
+  and what the part-filled one lacks is less than the largest capacity.) Without it the rest still serves the load, so
+  a pool costs at least V(L) and the cheapest idle instance. Where a curve is not concave, one below it that is stands in.
 
 The second comes near what the reserve costs. The loads that are cheaper with the reserve, `spare_value`, are taken.
 """
@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from dynaopt.envelope import FloatArray
 from dynaopt.flat_problem import Group
@@ -40,10 +41,10 @@ class SparePools:
         self._one_pool = _OnePool(group)
         self.set_prices(np.zeros(group.limits.size))
 
-    def set_prices(self, prices: FloatArray) -> None:
-        """Make the prices those of the calls that follow."""
-        self._prices = prices
-        self._cost = priced(self.group, prices)
+    def set_prices(self, prices: FloatArray, power_weight: float = 1.0) -> None:
+        """Make the prices, and how much power itself counts, those of the calls that follow."""
+        self._prices, self._weight = prices, power_weight
+        self._cost = priced(self.group, prices, power_weight)
         self._known: dict[bytes, list[PoolInstances]] = {}
 
     def search(self, max_nodes: int, gap: float) -> Relaxed:
@@ -66,10 +67,11 @@ class SparePools:
         return self._known[key]
 
     def _cost_at(self, loads_rps: FloatArray) -> float:
-        return sum(way.cost_w + float(self._prices @ way.usage) for way in self.instances(loads_rps))
+        ways = self.instances(loads_rps)
+        return sum(self._weight * way.cost_w + float(self._prices @ way.usage) for way in ways)
 
     def _fill_below(self) -> None:
-        group, cost = self._below, priced(self._below, self._prices)
+        group, cost = self._below, priced(self._below, self._prices, self._weight)
         idle = cost[group.first_point[:-1]]
         if self._share is None:
             self._room.fill(group, cost, np.where(self._is_concave(), _least(group, idle), 0.0))
@@ -81,7 +83,7 @@ class SparePools:
         self._room.fill(group, cost)
 
     def _fill_near(self) -> None:
-        group, cost = self._near, priced(self._near, self._prices)
+        group, cost = self._near, priced(self._near, self._prices, self._weight)
         if self._share is not None:
             self._room.fill(group, cost)
             return
@@ -95,10 +97,11 @@ class SparePools:
                 opening[p] = idle[options][enough].min()
         self._room.fill(group, cost, opening)
 
-    def _is_concave(self) -> FloatArray:
+    def _is_concave(self) -> npt.NDArray[np.bool_]:
         """Tell which pools' concave curves are nowhere negative, so that they may be used."""
         starts = self._below.cost_w[self._below.first_point[:-1]]
-        return _least(self._below, starts) >= 0
+        concave: npt.NDArray[np.bool_] = _least(self._below, starts) >= 0
+        return concave
 
     def _pool(self, p: int, load_rps: float) -> PoolInstances:
         options = np.array(self.group.pool_options(p), dtype=np.int64)

@@ -1,8 +1,8 @@
 """The least cost of a pool that must keep spare capacity, at one load.
 
-Whatever the reserve, it asks that the instances of a pool have some capacity in all, beyond their load. Where curves are
-concave, load is best packed: full instances, one part-filled, and idle ones that only lend their capacity. With (S, W)
-the vertices of the full ones and (C, I) those of the idle ones,
+Whatever the reserve, it asks that the instances of a pool have some capacity in all, beyond their load. Where curves
+are concave, load is best packed: full instances, one part-filled, and idle ones that only lend their capacity. With
+(S, W) the vertices of the full ones and (C, I) those of the idle ones,
 
     V(L) = min over vertices, k and x = L - S <= c_k  of  W + f_k(x) + I,   where S + c_k + C >= required capacity.
 """
@@ -41,8 +41,8 @@ def spare_value(
     Returns
     -------
     tuple
-        The cost; the vertex of the full instances; the option of the part-filled one, -1 if there is none; the vertex of
-        the idle ones. The cost is infinite when there are no options.
+        The cost; the vertex of the full instances; the option of the part-filled one, -1 if there is none; the vertex
+        of the idle ones. The cost is infinite when there are no options.
     """
     best, best_full, best_option, best_idle = np.inf, 0, -1, 0
     for j in range(count_up_to(used.vertex_rps, used.num_vertices, load * (1 + TINY)) - 1, -1, -1):
@@ -89,4 +89,4 @@ def _interpolate(rates: FloatArray, costs: FloatArray, first: int, end: int, x: 
             low = middle
         else:
             high = middle
-    return costs[low] + (costs[high] - costs[low]) * (x - rates[low]) / (rates[high] - rates[low])
+    return float(costs[low] + (costs[high] - costs[low]) * (x - rates[low]) / (rates[high] - rates[low]))

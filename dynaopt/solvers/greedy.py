@@ -9,6 +9,7 @@ import numpy as np
 from dynaopt.allocation import Allocation, Load, make_allocation
 from dynaopt.flat_problem import Group, groups_of
 from dynaopt.group_search import GroupAnswer, Pools, solve_group, usage_of
+from dynaopt.hull import MAX_NODES
 from dynaopt.infeasibility import explain
 from dynaopt.load_sets import NUM_CLASSES, route
 from dynaopt.plain_pools import PlainPools
@@ -18,7 +19,8 @@ from dynaopt.result import Result, Termination
 from dynaopt.solvers.base import DEFAULT_GAP
 from dynaopt.spare_pools import SparePools
 
-MAX_NODES = 600
+FEW_NODES = 600
+ROUNDING = 1e-9
 
 
 class Greedy:
@@ -39,17 +41,18 @@ class Greedy:
     ) -> Result:
         """Solve a problem; see `Solver.solve`."""
         started = time.perf_counter()
-        groups = groups_of(problem)
-        answers = [solve_group(self._pools(problem, g), max_nodes=MAX_NODES, gap=gap_tolerance) for g in groups]
-        bound_w = sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True))
-        allocation, termination, reason = None, Termination.NO_SOLUTION_FOUND, "no allocation was found"
-        if all(a.chosen is not None for a in answers):
-            allocation = _allocation(problem, groups, answers)
-            bound_w = min(bound_w * (1 - 1e-9), allocation.power_w)
+        cap_w = problem.cluster.power_cap_w or np.inf
+        allocation, bound_w = self._search(problem, FEW_NODES, gap_tolerance)
+        if bound_w <= cap_w < (np.inf if allocation is None else allocation.power_w):
+            allocation, bound_w = self._search(problem, MAX_NODES, 0.0)
+        termination, reason = Termination.NO_SOLUTION_FOUND, "no allocation was found, nor a proof that there is none"
+        if np.isinf(bound_w) or bound_w > cap_w * (1 + ROUNDING):
+            allocation, termination, reason = None, Termination.INFEASIBLE, explain(problem)
+        elif allocation is not None and allocation.power_w <= cap_w * (1 + ROUNDING):
             proved = allocation.power_w - bound_w <= gap_tolerance * allocation.power_w
             termination, reason = Termination.OPTIMAL if proved else Termination.FEASIBLE, ""
-        elif np.isinf(bound_w):
-            termination, reason = Termination.INFEASIBLE, explain(problem)
+        else:
+            allocation = None
         return Result(
             solver=self.name,
             termination=termination,
@@ -59,6 +62,16 @@ class Greedy:
             runtime_s=time.perf_counter() - started,
             reason=reason,
         )
+
+    def _search(self, problem: Problem, max_nodes: int, gap: float) -> tuple[Allocation | None, float]:
+        """Return the best allocation without regard to the power cap, and what none can go below, in watts."""
+        groups = groups_of(problem)
+        answers = [solve_group(self._pools(problem, group), max_nodes=max_nodes, gap=gap) for group in groups]
+        bound_w = max(0.0, sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True)))
+        if any(answer.chosen is None for answer in answers):
+            return None, bound_w
+        allocation = _allocation(problem, groups, answers)
+        return allocation, min(bound_w * (1 - ROUNDING), allocation.power_w)
 
     def _pools(self, problem: Problem, group: Group) -> Pools:
         reserve = problem.cluster.reserve
@@ -80,8 +93,8 @@ def _allocation(problem: Problem, groups: list[Group], answers: list[GroupAnswer
             for k, n, rate in way.parts
         ]
         left = group.limits - usage_of(chosen, group.limits)
-        for i, filler in enumerate(group.fillers):
+        for filler, room in zip(group.fillers, left, strict=True):
             if filler is not None:
-                count = int(left[i] // filler[2])
+                count = int(room // filler[2])
                 loads.append(Load(pool=filler[0], option=filler[1], num_instances=count, rate_rps=0.0))
     return make_allocation(problem, loads, flows)
