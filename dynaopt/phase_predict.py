@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.stats import poisson
 
@@ -72,16 +74,23 @@ def serving(
         Seconds, and watts of the whole instance.
     """
     coefficients = model.coefficients(tp, model.max_frequency_mhz)
-    prompts = np.arange(int(poisson.isf(_TAIL, batch / output_tokens)) + 1)
-    weights: FloatArray = poisson.pmf(prompts, batch / output_tokens)
+    weights = _weights_of_prompts(batch / output_tokens)
     parts = [
-        iteration(coefficients, float(k * prompt_tokens), prompt_tokens / 2, batch, batch * context_tokens)
-        for k in prompts
+        iteration(coefficients, k * prompt_tokens, prompt_tokens / 2, batch, batch * context_tokens)
+        for k in range(len(weights))
     ]
     durations_s, powers_w = np.array(parts).T
-    duration_s = float(weights @ durations_s / weights.sum())
-    energy_j = float(weights @ (durations_s * powers_w) / weights.sum())
+    duration_s = float(weights @ durations_s)
+    energy_j = float(weights @ (durations_s * powers_w))
     return duration_s, energy_j / duration_s
+
+
+@lru_cache(maxsize=256)
+def _weights_of_prompts(mean: float) -> FloatArray:
+    """Return how often an iteration takes in 0, 1, … prompts; fits ask for the same means over and over."""
+    weights = poisson.pmf(np.arange(int(poisson.isf(_TAIL, mean)) + 1), mean)
+    shares: FloatArray = weights / weights.sum()
+    return shares
 
 
 def clock_exponent(low: float, high: float, low_mhz: float, high_mhz: float) -> float:
