@@ -79,11 +79,11 @@ class Evidence:
         kept = pool >= 0
         windows, pools = self.shape
         at = table["window"].to_numpy()[kept] * pools + pool[kept]
-        return np.bincount(at, weights=values[kept], minlength=windows * pools).reshape(windows, pools)
+        return np.bincount(at, weights=values[kept], minlength=windows * pools).reshape(windows, pools).astype(float)
 
     def add_up_windows(self, table: pd.DataFrame, values: FloatArray) -> FloatArray:
         """Add values over the rows of each window, length W."""
-        return np.bincount(table["window"].to_numpy(), weights=values, minlength=len(self.starts))
+        return np.bincount(table["window"].to_numpy(), weights=values, minlength=len(self.starts)).astype(float)
 
 
 def stretch(evidence: Evidence) -> FloatArray:
@@ -95,8 +95,10 @@ def stretch(evidence: Evidence) -> FloatArray:
 
 
 def differ(found: FloatArray, expected: FloatArray, slack: float = 0.0) -> BoolArray:
-    """Tell where two numbers differ by more than the tolerances; a NaN differs from everything."""
-    return ~(np.abs(found - expected) <= RELATIVE_TOLERANCE * np.maximum(np.abs(found), np.abs(expected)) + slack)
+    """Tell where two numbers differ by more than the tolerances; what is not finite differs from everything."""
+    with np.errstate(invalid="ignore"):
+        within = np.abs(found - expected) <= RELATIVE_TOLERANCE * np.maximum(np.abs(found), np.abs(expected)) + slack
+    return ~(within & np.isfinite(found) & np.isfinite(expected))
 
 
 def exceeds(found: FloatArray, limit: FloatArray | float, slack: float = 0.0) -> BoolArray:

@@ -367,3 +367,50 @@ def _repeat(schedule: Schedule, times: int) -> Schedule:
     source = schedule.metadata.demand.model_copy(update={"content_sha256": demand_digest(demand)})
     metadata = schedule.metadata.model_copy(update={"demand": source})
     return replace(schedule, demand=demand, metadata=metadata, **parts).with_totals()
+
+
+def two_model_schedule() -> tuple[Schedule, list[Profile]]:
+    """Add a second model, the same in everything, whose instances double what runs, arrives, and is spent."""
+    schedule = right_schedule()
+    other = make_profile(list(PROFILE.curves.values()), name="other", model="other-model")
+    named = schedule.demand.table.assign(model="tiny-model")
+    table = pd.concat([named, named.assign(model="other-model")]).sort_values(["window_start", "model"])
+    demand = Demand("by-hand", 300.0, table.reset_index(drop=True))
+    names = ("allocations", "routes", "transitions")
+    doubled = {n: pd.concat([getattr(schedule, n), getattr(schedule, n).assign(model="other-model")]) for n in names}
+    windows = schedule.windows.copy()
+    for column in ("power_w", "serving_energy_j", "transition_energy_j", "energy_j", "lower_bound_j", "num_gpus"):
+        windows[column] *= 2
+    sources = tuple(Source(name=p.name, sha256="", content_sha256=profile_digest(p)) for p in (PROFILE, other))
+    metadata = schedule.metadata.model_copy(
+        update={
+            "demand": Source(name="by-hand", sha256="", content_sha256=demand_digest(demand)),
+            "profiles": sources,
+            "cluster": Cluster(num_gpus=24, headroom=0.1),
+        }
+    )
+    frames = {name: frame.reset_index(drop=True) for name, frame in doubled.items()}
+    return replace(schedule, demand=demand, metadata=metadata, windows=windows, **frames).with_totals(), [
+        PROFILE,
+        other,
+    ]
+
+
+def test_two_models_are_added_up() -> None:
+    """Tests that a schedule of two models passes, and that their GPUs count against one limit."""
+    schedule, profiles = two_model_schedule()
+    assert check(schedule, profiles=profiles) == []
+    tight = set_metadata(cluster=Cluster(num_gpus=23, headroom=0.1))(schedule)
+    assert [v.kind for v in check(tight, profiles=profiles)] == [K.GPU_LIMIT]
+
+
+def test_models_do_not_lend_each_other_gpus_cheaply() -> None:
+    """Tests that instances that move from one model to the other are stops and cold starts, not re-sharding."""
+    schedule, profiles = two_model_schedule()
+    allocations = schedule.allocations.copy()
+    swapped = (allocations["window_start"] == STARTS[3]) & (allocations["model"] == "tiny-model")
+    allocations.loc[swapped, "model"] = "other-model"
+    found = check(replace(schedule, allocations=allocations), profiles=profiles)
+    starts = [v for v in found if v.kind is K.TRANSITION_ENERGY and v.where == "other-model, starts"]
+    # Six TP2 instead of three start on the 8 GPUs that other-model gives up, 4 of their 12 GPUs cold.
+    assert [v.expected for v in starts] == [f"{110 * (8 * 5 + 4 * 400)} J"]

@@ -267,3 +267,68 @@ def test_a_small_change_of_any_number_is_found(cell: str, factor: float) -> None
 def test_rounding_is_not_a_violation(cell: str) -> None:
     """Tests that a change of a ten-millionth, such as sums in another order leave, passes."""
     assert check_allocation(tiny_problem(), CELLS[cell](ANSWER, 1 + 1e-7)) == []
+
+
+def test_nothing_for_nothing_is_right() -> None:
+    """Tests that without demand an empty answer of 0 W passes, and with idle GPUs on one of 64 x 70 W."""
+    nothing = Allocation(groups=(), routes=(), power_w=0.0)
+    problem = make_problem(tiny_profile(), {})
+    assert check_allocation(problem, nothing) == []
+    assert check_allocation(problem.replace(unused_gpus="on", reserve="n+1"), replace(nothing, power_w=4480.0)) == []
+
+
+def test_nothing_for_something_is_wrong() -> None:
+    """Tests that an empty answer leaves both classes unserved."""
+    found = check_allocation(tiny_problem(), Allocation(groups=(), routes=(), power_w=0.0))
+    assert [(v.kind, v.where) for v in found] == [
+        (K.UNSERVED_DEMAND, "tiny-model, SS"),
+        (K.UNSERVED_DEMAND, "tiny-model, ML"),
+    ]
+
+
+def test_an_idle_instance_costs_its_idle_power() -> None:
+    """Tests that a pool may hold an instance without load, at 200 W and two GPUs' share of a host, 100 W."""
+    idle = replace(SMALL, pool="LL", rate_per_instance_rps=0.0, power_per_instance_w=200.0)
+    answer = replace(ANSWER, groups=(*ANSWER.groups, idle), power_w=1560.0)
+    assert check_allocation(tiny_problem(), answer) == []
+    assert kinds(check_allocation(tiny_problem(), replace(answer, power_w=1260.0))) == {K.WINDOW_POWER}
+
+
+def test_an_idle_instance_must_be_able_to_serve() -> None:
+    """Tests that even without load an instance whose unloaded latency breaks the objective is refused."""
+    slow = make_curve(2, 1000, "SS", TP2, ttft_p99_s=(0.3, 0.5))
+    problem = make_problem(make_profile([slow]), {})
+    idle = replace(SMALL, rate_per_instance_rps=0.0, power_per_instance_w=200.0)
+    answer = Allocation(groups=(idle,), routes=(), power_w=200.0)
+    assert kinds(check_allocation(problem, answer)) == {K.TTFT}
+
+
+def test_unequal_loads_of_one_configuration_are_allowed() -> None:
+    """Tests that instances of one configuration may carry 5 and 1 requests/s instead of 3 each."""
+    full = replace(SMALL, power_per_instance_w=400.0)
+    part = replace(SMALL, rate_per_instance_rps=1.0, power_per_instance_w=240.0)
+    route = replace(ROUTES[0], rate_rps=6.0)
+    answer = Allocation(groups=(full, part), routes=(route,), power_w=400.0 + 240.0 + 200.0)
+    assert check_allocation(tiny_problem(rates={"SS": 6.0}), answer) == []
+
+
+def test_a_route_in_two_rows_adds_up() -> None:
+    """Tests that what matters is the sum over rows."""
+    half = replace(ROUTES[0], rate_rps=2.5)
+    assert check_allocation(tiny_problem(), replace(ANSWER, routes=(half, half, *ROUTES[1:]))) == []
+
+
+@pytest.mark.parametrize("rate_rps", [float("nan"), float("inf")])
+def test_a_rate_that_is_no_number_is_impossible(rate_rps: float) -> None:
+    """Tests that NaN and infinity do not slip through comparisons."""
+    assert K.IMPOSSIBLE_NUMBER in kinds(check_allocation(tiny_problem(), change_route(0, rate_rps=rate_rps)))
+    found = kinds(check_allocation(tiny_problem(), change_group(0, rate_per_instance_rps=rate_rps)))
+    assert {K.IMPOSSIBLE_NUMBER, K.POOL_LOAD} <= found
+
+
+def test_a_profile_whose_model_gets_no_demand_is_allowed() -> None:
+    """Tests a cluster with a second model that nothing arrives for."""
+    first = tiny_profile()
+    second = make_profile(list(first.curves.values()), name="other", model="other-model")
+    problem = make_window({"SS": 6.0, "ML": 3.0}).problem([first, second], num_gpus=64, headroom=0.0)
+    assert check_allocation(problem, ANSWER) == []
