@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -146,15 +148,27 @@ _TASKS: dict[str, Task] = {}
 """The task that a worker process is at, by token: solvers keep what they compute once for each profile object."""
 
 
-def _solve_there(token: str, packed: bytes, parent: int, chunk: Sequence[Window]) -> tuple[Answers, float]:
+def _solve_there(token: str, packed: bytes, planner: int, chunk: Sequence[Window]) -> tuple[Answers, float]:
     start_s = time.perf_counter()
     if token not in _TASKS:
+        _end_with(planner)
         _TASKS.clear()
         _TASKS[token] = pickle.loads(packed)
-    is_child = os.getppid() == parent
-    results = []
-    for number, window in chunk:
-        if is_child and os.getppid() != parent:
-            os._exit(1)  # the planner was killed: nobody will take the answers
-        results.append((number, _TASKS[token].solve(window)))
-    return answers_of(results), time.perf_counter() - start_s
+    answers = answers_of((number, _TASKS[token].solve(window)) for number, window in chunk)
+    return answers, time.perf_counter() - start_s
+
+
+def _end_with(planner: int) -> None:
+    """End this worker process soon after the planner's, where that is its parent.
+
+    Loky's workers wait minutes for work from a parent that was killed, and keep its output open: a shell that reads
+    from it would wait as long.
+    """
+    if multiprocessing.current_process().name.startswith("LokyProcess"):
+        threading.Thread(target=_wait_for_end, args=(planner,), daemon=True).start()
+
+
+def _wait_for_end(planner: int) -> None:
+    while os.getppid() == planner:
+        time.sleep(0.25)
+    os._exit(1)

@@ -25,9 +25,9 @@ ROOT = Path(__file__).parents[1]
 def run_plan(out: Path, kill: str = "never", *, solver: str = "simple", workers: int = 1, sleep_s: float = 0.0) -> int:
     """Plan in a process of its own and return its exit code, -9 if it was killed."""
     command = [sys.executable, "-m", "tests.planning", str(out), solver, str(workers), kill]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "SIMPLE_SLEEP_S": str(sleep_s)}, capture_output=True, text=True
-    )
+    env = {**os.environ, "SIMPLE_SLEEP_S": str(sleep_s)}
+    # A worker that outlived its killed parent would hold the output open, and the limit would end the test.
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode
 
