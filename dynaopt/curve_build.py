@@ -17,6 +17,8 @@ FloatArray = npt.NDArray[np.float64]
 # A curve ends where a P99 stands at this multiple of its bound, and latencies count up to the other.
 _STOP_AT = 3.0
 _RELEVANT_TO = 1.5
+# Each class of a mix sees its own steps of the TBT; of these curves only what decides is resolved.
+_RELEVANT_FROM_IN_MIX = 0.95
 # Unloaded latencies beyond the bound still get a curve, up to this multiple of them.
 _STOP_AT_UNLOADED = 1.5
 # The share of requests at the start that find the instance emptier than the others will.
@@ -94,7 +96,7 @@ def slo_load_rps(engine: Engine, workload: Workload, slo: Slo, *, guess: float =
         return 0.0
     warm_up = _warm_up(workload)
     return find_last(
-        lambda rate: keeps(serve(engine, workload.at(rate), warm_up=warm_up)), guess, step=2.0, within=0.02
+        lambda rate: keeps(serve(engine, workload.at(rate), warm_up=warm_up)), guess, step=1.5, within=0.02
     )
 
 
@@ -137,4 +139,6 @@ def _limits(workload: Workload, slo: Slo, unloaded: FloatArray) -> Limits:
     floor = bounds.copy()
     floor[0] = 0.0
     stop = np.maximum(_STOP_AT * bounds, _STOP_AT_UNLOADED * unloaded)
-    return Limits(stop=stop, relevant=_RELEVANT_TO * bounds, floor=floor)
+    share = _RELEVANT_FROM_IN_MIX if workload.name.startswith(MIX_PREFIX) else 0.0
+    relevant_from = share * np.where(np.isinf(bounds), 0.0, bounds)
+    return Limits(stop=stop, relevant=_RELEVANT_TO * bounds, relevant_from=relevant_from, floor=floor)

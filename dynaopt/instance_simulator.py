@@ -243,7 +243,7 @@ def _serve(
     return ttft_s, gaps, energy_j, counters[_ITERATION]
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(inline="always")  # type: ignore[untyped-decorator]
 def _empty(requests: Requests) -> tuple[_Prompts, _Decodes, IntArray, FloatArray, FloatArray]:
     n = len(requests.arrival_s)
     ring = requests.output_tokens.max() + 1
@@ -260,12 +260,12 @@ def _empty(requests: Requests) -> tuple[_Prompts, _Decodes, IntArray, FloatArray
     return prompts, decodes, np.zeros(7, np.int64), np.empty(n), np.zeros((groups, _NUM_BINS))
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(inline="always")  # type: ignore[untyped-decorator]
 def _overlap(from_s: float, to_s: float, begin_s: float, end_s: float) -> float:
     return max(0.0, min(to_s, end_s) - max(from_s, begin_s))
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(inline="always")  # type: ignore[untyped-decorator]
 def _take_arrivals(requests: Requests, prompts: _Prompts, counters: IntArray, now_s: float) -> None:
     arrived = counters[_ARRIVED]
     while arrived < len(requests.arrival_s) and requests.arrival_s[arrived] <= now_s:
@@ -274,7 +274,7 @@ def _take_arrivals(requests: Requests, prompts: _Prompts, counters: IntArray, no
     counters[_ARRIVED] = arrived
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(inline="always")  # type: ignore[untyped-decorator]
 def _schedule_prompts(
     engine: Engine, requests: Requests, prompts: _Prompts, counters: IntArray
 ) -> tuple[float, float, int]:
@@ -300,7 +300,7 @@ def _schedule_prompts(
     return float(tokens), context / max(tokens, 1), num_done
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(inline="always")  # type: ignore[untyped-decorator]
 def _next_prompt(engine: Engine, requests: Requests, prompts: _Prompts, counters: IntArray) -> int:
     """Return the request with the earliest deadline that has a place or gets one now, which heads `started`; or -1."""
     if prompts.size[0] > 0 and counters[_SEQUENCES] < engine.max_num_seqs:
@@ -315,7 +315,7 @@ def _next_prompt(engine: Engine, requests: Requests, prompts: _Prompts, counters
     return int(prompts.started[0]) if prompts.size[1] > 0 else -1
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(inline="always")  # type: ignore[untyped-decorator]
 def _steps_alone(
     requests: Requests, decodes: _Decodes, counters: IntArray, max_leap: int, now_s: float, duration_s: float
 ) -> int:
@@ -334,7 +334,7 @@ def _steps_alone(
     return steps
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(inline="always")  # type: ignore[untyped-decorator]
 def _end_sequences(decodes: _Decodes, counters: IntArray, steps: int) -> None:
     """Give every sequence its tokens of these iterations and let go of those that end with the last of them."""
     counters[_CONTEXT] += counters[_BATCH] * steps
@@ -353,7 +353,7 @@ def _end_sequences(decodes: _Decodes, counters: IntArray, steps: int) -> None:
         counters[_RESERVED] -= tokens
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(inline="always")  # type: ignore[untyped-decorator]
 def _start_decoding(requests: Requests, decodes: _Decodes, counters: IntArray, request: int) -> None:
     """Let a request whose prompt is done, and which so has its first token, decode the others."""
     input_tokens, output_tokens = requests.input_tokens[request], requests.output_tokens[request]

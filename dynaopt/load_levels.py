@@ -21,8 +21,8 @@ _FIRST_SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.96)
 _LAST_WITHIN = 0.01
 _LAST_STEP = 1.05
 _CLOSEST = 0.003
-# A level more costs 1; passing the tolerance by 1 % costs as much as this many.
-_LEVELS_PER_MISSED_PERCENT = 10.0
+# A level more costs 1; passing the tolerance by a tenth of it costs as much, and large misses far more than many small.
+_LEVELS_PER_TOLERANCE = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -36,9 +36,12 @@ class Limits:
     stop
         The curve ends where a value passes this; infinite where it may rise as it likes.
     relevant
-        Up to where straight lines must meet a value; infinite for always.
+        Up to where straight lines must meet a value; infinite for always. A level at which any value passes this is
+        of no use, and only that must be told.
+    relevant_from
+        From where on they must meet it; 0 for always.
     floor
-        Below what a value is too small to matter.
+        Below what a value is too small to judge a miss against.
     tolerance
         By what share the line between its neighbours may miss a level.
     max_measured
@@ -47,9 +50,10 @@ class Limits:
 
     stop: FloatArray
     relevant: FloatArray
+    relevant_from: FloatArray
     floor: FloatArray
     tolerance: float = 0.018
-    max_measured: int = 40
+    max_measured: int = 36
 
 
 def sample_curve(
@@ -170,18 +174,17 @@ def fewest_levels(loads: FloatArray, values: FloatArray, limits: Limits) -> list
             share = ((loads[i + 1 : k] - loads[i]) / (loads[k] - loads[i]))[:, None]
             lines = values[i] + share * (values[k] - values[i])
             errors[i, i + 1 : k, k] = _missed(lines, values[i + 1 : k], limits)
-    missed_inside = np.maximum(0.0, errors.max(axis=1) - limits.tolerance)
-    missed_between = np.maximum(0.0, errors - limits.tolerance)
-    per_unit = 100 * _LEVELS_PER_MISSED_PERCENT
+    inside = _penalty(errors.max(axis=1), limits.tolerance)
+    between = _penalty(errors, limits.tolerance)
     # cost[i, j]: of the best choice that ends with the levels i and j.
     cost = np.full((n, n), np.inf)
     before = np.zeros((n, n), dtype=int)
-    cost[0] = 1 + per_unit * missed_inside[0]
+    cost[0] = 1 + inside[0]
     for j in range(2, n):
         for i in range(1, j):
-            choices = cost[:i, i] + per_unit * missed_between[:i, i, j]
+            choices = cost[:i, i] + between[:i, i, j]
             before[i, j] = int(np.argmin(choices))
-            cost[i, j] = 1 + choices[before[i, j]] + per_unit * missed_inside[i, j]
+            cost[i, j] = 1 + choices[before[i, j]] + inside[i, j]
     kept = [n - 1, int(np.argmin(cost[: n - 1, n - 1]))]
     while kept[-1] != 0:
         kept.append(int(before[kept[-1], kept[-2]]))
@@ -193,11 +196,22 @@ def rounded(value: float, digits: int) -> float:
     return float(f"{value:.{digits}g}")
 
 
+def _penalty(errors: FloatArray, tolerance: float) -> FloatArray:
+    excess = np.maximum(0.0, errors / tolerance - 1)
+    return np.asarray(_LEVELS_PER_TOLERANCE * excess + excess**3)
+
+
 def _missed(lines: FloatArray, values: FloatArray, limits: Limits) -> FloatArray:
-    """Return by what share the lines miss each level; values that have a bound count while every bound is kept."""
-    errors = np.abs(lines - values) / np.maximum(values, limits.floor)
-    usable = np.all(values <= limits.relevant, axis=1, keepdims=True)
-    counted: FloatArray = np.where(np.isinf(limits.relevant) | usable, errors, 0.0)
+    """Return by what share the lines miss each level.
+
+    A value outside the range in which it is relevant counts as the nearer end; and values with such a range count only
+    where either the level itself or the lines pass none of the upper ends.
+    """
+    clipped = np.clip(values, limits.relevant_from, limits.relevant)
+    clipped_lines = np.clip(lines, limits.relevant_from, limits.relevant)
+    errors = np.abs(clipped_lines - clipped) / np.maximum(clipped, limits.floor)
+    usable = np.all(values <= limits.relevant, axis=1) | np.all(lines <= limits.relevant, axis=1)
+    counted = np.where(np.isinf(limits.relevant) | usable[:, None], errors, 0.0)
     return np.asarray(counted.max(axis=1, initial=0.0))
 
 

@@ -27,7 +27,7 @@ Progress = Callable[[int, int, str], None]
 Positive = Annotated[int, Field(gt=0)]
 
 # How many requests tell one token budget from another, and the objectives that they are held to in turn.
-_BUDGET_REQUESTS = 6000
+_BUDGET_REQUESTS = 4000
 _SLO_SCALES = (1.0, 2.0, 4.0)
 
 
@@ -207,10 +207,11 @@ def _choose_budget(spec: BuildSpec, model: PhaseModel, tp: int, frequency_mhz: i
     """
     for scale in _SLO_SCALES:
         slo = Slo.table_iv().scaled(scale)
-        loads = [
-            slo_load_rps(engine_of(model, tp, frequency_mhz, budget, spec.max_num_seqs), workload, slo)
-            for budget in spec.token_budgets
-        ]
+        loads: list[float] = []
+        for budget in spec.token_budgets:
+            engine = engine_of(model, tp, frequency_mhz, budget, spec.max_num_seqs)
+            # The load of the budget before is a good guess.
+            loads.append(slo_load_rps(engine, workload, slo, guess=max(loads[-1:], default=0.0) or 1.0))
         if max(loads) > 0:
             return max(zip(loads, spec.token_budgets, strict=True))[1]
     return max(spec.token_budgets)
