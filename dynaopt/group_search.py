@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,7 +59,7 @@ class GroupAnswer:
         return np.inf if self.chosen is None else sum(way.cost_w for way in self.chosen)
 
 
-def solve_group(pools: Pools, *, max_nodes: int, gap: float) -> GroupAnswer:
+def solve_group(pools: Pools, max_nodes: int, gap: float, deadline_s: float) -> GroupAnswer:
     """Find instances for the pools of a group.
 
     Parameters
@@ -69,6 +70,8 @@ def solve_group(pools: Pools, *, max_nodes: int, gap: float) -> GroupAnswer:
         Nodes of a tree search.
     gap
         Relative gap at which to stop.
+    deadline_s
+        When, on `time.perf_counter`, to stop improving an answer.
     """
     limits = pools.group.limits
     pools.set_prices(np.zeros(limits.size))
@@ -78,7 +81,7 @@ def solve_group(pools: Pools, *, max_nodes: int, gap: float) -> GroupAnswer:
     chosen = pools.instances(found.loads_rps)
     if _keeps(chosen, limits):
         return GroupAnswer(found.loads_rps, chosen, found.lower)
-    search = _PriceSearch(pools, max_nodes, gap, lower_w=found.lower)
+    search = _PriceSearch(pools, max_nodes, gap, deadline_s, lower_w=found.lower)
     search.note(np.zeros(limits.size), found.loads_rps, chosen)
     if limits.size == 1:
         search.bisect(_scale(chosen))
@@ -106,14 +109,20 @@ def _scale(chosen: list[PoolInstances]) -> float:
 class _PriceSearch:
     """Tries prices; keeps the best bound, the best answer and the loads to build further answers from."""
 
-    def __init__(self, pools: Pools, max_nodes: int, gap: float, lower_w: float) -> None:
+    def __init__(self, pools: Pools, max_nodes: int, gap: float, deadline_s: float, lower_w: float) -> None:
         self.pools = pools
         self.limits = pools.group.limits
         self.max_nodes = max_nodes
         self.gap = gap
+        self.deadline_s = deadline_s
         self.lower_w = lower_w
         self.best = GroupAnswer(np.empty(0), None, lower_w)
         self.tried: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is an answer and no time left."""
+        return self.best.chosen is not None and time.perf_counter() > self.deadline_s
 
     def note(self, prices: FloatArray, loads_rps: FloatArray, chosen: list[PoolInstances]) -> FloatArray:
         """Remember loads; return how far their instances exceed the limits."""
@@ -152,7 +161,7 @@ class _PriceSearch:
             high = 100 * high
             self.at(np.array([high]))
         for _ in range(MAX_HALVINGS):
-            if high - low <= 1e-3 * high:
+            if high - low <= 1e-3 * high or self.is_over:
                 break
             middle = (low + high) / 2
             low, high = (middle, high) if self.at(np.array([middle]))[0] > 0 else (low, middle)
@@ -163,7 +172,7 @@ class _PriceSearch:
         for _ in range(MAX_STEPS):
             ascent = np.where(prices > 0, excess, np.maximum(excess, 0.0))
             norm = float(ascent @ ascent)
-            if norm == 0:
+            if norm == 0 or self.is_over:
                 break
             prices = np.maximum(0.0, prices + ambition * max(self.lower_w, scale_w) / norm * ascent)
             before = self.lower_w
@@ -176,7 +185,7 @@ class _PriceSearch:
 
     def finish(self) -> GroupAnswer:
         """Combine, at the most promising loads, what pools do at all prices tried."""
-        if np.isfinite(self.lower_w):
+        if np.isfinite(self.lower_w) and not self.is_over:
             self._combine(self._candidates(FEW_LOADS if self.limits.size == 1 else SOME_LOADS))
             if self.best.chosen is None:
                 self._combine(self._candidates(MANY_LOADS))

@@ -7,7 +7,7 @@ costs, and gives the bound:
   at load x cost f(x) + nu (x - (1 - rho) c). With nu at most f(0) / ((1 - rho) c) no cost is negative.
 - N+1, on curves that are concave: some instance of an open pool idles. (Packing load makes all but one full or idle,
   and what the part-filled one lacks is less than the largest capacity.) Without it the rest still serves the load, so
-  a pool costs at least V(L) and the cheapest idle instance. Where a curve is not concave, one below it that is stands in.
+  a pool costs at least V(L) and the cheapest idle instance. A curve that is not concave is replaced by one below it.
 
 The second comes near what the reserve costs. The loads that are cheaper with the reserve, `spare_value`, are taken.
 """

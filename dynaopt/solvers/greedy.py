@@ -24,32 +24,40 @@ ROUNDING = 1e-9
 
 
 class Greedy:
-    """Splits loads over pools by a short branch and bound; limits that bind get a price."""
+    """Splits loads over pools by a short branch and bound; limits that bind get a price.
+
+    Parameters
+    ----------
+    max_nodes
+        Nodes of the tree for each model, at most `hull.MAX_NODES`.
+    """
 
     name = "greedy"
     proves = False
 
-    def __init__(self) -> None:
+    def __init__(self, max_nodes: int = FEW_NODES) -> None:
+        self._max_nodes = max_nodes
         self._room = Workspace()
 
     def solve(
         self,
         problem: Problem,
         *,
-        time_limit_s: float | None = None,  # noqa: ARG002 - takes milliseconds whatever the limit
+        time_limit_s: float | None = None,
         gap_tolerance: float = DEFAULT_GAP,
     ) -> Result:
-        """Solve a problem; see `Solver.solve`."""
+        """Solve a problem; see `Solver.solve`. A time limit stops it only once there is an answer."""
         started = time.perf_counter()
+        deadline_s = np.inf if time_limit_s is None else started + time_limit_s
         cap_w = problem.cluster.power_cap_w or np.inf
-        allocation, bound_w = self._search(problem, FEW_NODES, gap_tolerance)
+        allocation, bound_w = self._search(problem, self._max_nodes, gap_tolerance, deadline_s)
         if bound_w <= cap_w < (np.inf if allocation is None else allocation.power_w):
-            allocation, bound_w = self._search(problem, MAX_NODES, 0.0)
+            allocation, bound_w = self._search(problem, MAX_NODES, 0.0, deadline_s)
         termination, reason = Termination.NO_SOLUTION_FOUND, "no allocation was found, nor a proof that there is none"
         if np.isinf(bound_w) or bound_w > cap_w * (1 + ROUNDING):
             allocation, termination, reason = None, Termination.INFEASIBLE, explain(problem)
         elif allocation is not None and allocation.power_w <= cap_w * (1 + ROUNDING):
-            proved = allocation.power_w - bound_w <= gap_tolerance * allocation.power_w
+            proved = allocation.power_w - bound_w <= (gap_tolerance + 2 * ROUNDING) * allocation.power_w
             termination, reason = Termination.OPTIMAL if proved else Termination.FEASIBLE, ""
         else:
             allocation = None
@@ -63,10 +71,12 @@ class Greedy:
             reason=reason,
         )
 
-    def _search(self, problem: Problem, max_nodes: int, gap: float) -> tuple[Allocation | None, float]:
+    def _search(
+        self, problem: Problem, max_nodes: int, gap: float, deadline_s: float
+    ) -> tuple[Allocation | None, float]:
         """Return the best allocation without regard to the power cap, and what none can go below, in watts."""
         groups = groups_of(problem)
-        answers = [solve_group(self._pools(problem, group), max_nodes=max_nodes, gap=gap) for group in groups]
+        answers = [solve_group(self._pools(problem, group), max_nodes, gap, deadline_s) for group in groups]
         bound_w = max(0.0, sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True)))
         if any(answer.chosen is None for answer in answers):
             return None, bound_w
