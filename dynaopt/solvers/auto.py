@@ -18,7 +18,7 @@ MIN_PROGRAM_S = 1.0
 RESCUE_S = 2.0
 """What an integer program gets where greedy found nothing and proved nothing: an answer matters more than the limit."""
 MARGIN_S = 0.03
-"""By how much SCIP exceeds its limit, typically. HiGHS was seen to exceed 0.5 s by 2 s, so it runs without limit only."""
+"""By how much SCIP exceeds its limit, typically. HiGHS exceeded 0.5 s by 2 s, so it gets none."""
 ROUNDING = 1e-6
 
 
