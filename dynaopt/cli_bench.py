@@ -24,7 +24,7 @@ from dynaopt.solvers import get_solver
 
 _MOST_DEFECTS_SHOWN = 20
 # Columns of the summary as a person reads them: gaps in percent, times in milliseconds.
-_SHARES = ("mean_gap", "median_gap", "max_gap", "mean_gap_to_best", "max_gap_to_best")
+_SHARES = ("mean_gap", "max_gap", "mean_gap_to_best", "max_gap_to_best")
 _TIMES = ("time_p50_s", "time_p99_s")
 
 
@@ -113,11 +113,12 @@ def _as_text(report: BenchReport) -> str:
 
 
 def _readable(summary: pd.DataFrame) -> pd.DataFrame:
-    """Put gaps into percent and times into milliseconds, and leave out columns that hold nothing but 0."""
-    shown = summary.drop(columns=[c for c in ("wrong", "failed") if not summary[c].any()])
+    """Put gaps into percent and times into milliseconds, and leave out what --json has for those who want it."""
+    shown = summary.drop(columns=["median_gap", *(c for c in ("wrong", "failed") if not summary[c].any())])
     for name in _SHARES:
         shown[name] = [None if pd.isna(value) else f"{value:.3%}" for value in shown[name]]
     for name in _TIMES:
         shown[name] = [f"{1000 * value:,.2f}" for value in shown[name]]
-    titles = {name: name.replace("time_", "").replace("_s", " ms") for name in _TIMES}
-    return shown.rename(columns=titles).rename(columns=lambda name: str(name).replace("_", " "))
+    titles = {name: name.replace("time_", "").replace("_s", "\nms") for name in _TIMES}
+    titles |= {name: name.replace("_gap", "\ngap").replace("_to_best", "\nto best") for name in _SHARES}
+    return shown.rename(columns=titles)

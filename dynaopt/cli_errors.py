@@ -33,6 +33,8 @@ _OPTION_OF_KEYWORD = {
     "window_s": "--window",
     "cut_points": "--cut-points",
     "out": "--out",
+    "repeats": "--repeats",
+    "family": "--family",
 }
 
 # What Click says, and the same in the words of `errors`. `{command}` is the command that was typed.

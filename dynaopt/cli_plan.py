@@ -169,7 +169,7 @@ def _finish(job: _Job, schedule: Schedule, wall_s: float) -> _Outcome:
     baselines, notes = find_baselines(schedule, job.profiles)
     violations = check(schedule, profiles=job.profiles)
     path = job.folder / REPORT_FILE
-    write_report(schedule, path, baselines=baselines, profiles=job.profiles, violations=violations)
+    write_report(schedule, path, baselines=baselines, profiles=job.profiles, violations=violations, notes=notes)
     return _Outcome(
         schedule=schedule, baselines=baselines, notes=notes, violations=violations, wall_s=wall_s, folder=job.folder
     )

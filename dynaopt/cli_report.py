@@ -28,9 +28,7 @@ def report_command(
     sources = schedule.metadata.profiles
     profiles = [read_profile(s.name if s.path is None else Path(s.path)) for s in sources]
     baselines, notes = find_baselines(schedule, profiles)
-    for note in notes:
-        typer.echo(note, err=True)
     path = folder / REPORT_FILE if out is None else out
     violations = check(schedule, profiles=profiles)
-    write_report(schedule, path, baselines=baselines, profiles=profiles, violations=violations)
+    write_report(schedule, path, baselines=baselines, profiles=profiles, violations=violations, notes=notes)
     typer.echo(path)

@@ -19,6 +19,8 @@ from rich.table import Table
 
 # Without a terminal a table may be as wide as it needs: its reader is a file or a pipe.
 _WIDTH_WITHOUT_TERMINAL = 160
+# Texts shorter than this stay on one line, however narrow the terminal.
+_WRAPPED_FROM = 24
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -46,12 +48,15 @@ def make_table(
     text_columns
         How many columns, from the left, are text, aligned to the left; 1 by default. The others are numbers.
     """
+    cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
     table = Table(header_style="bold", box=SIMPLE_HEAD)
     for number, column in enumerate(columns):
         is_text = number < text_columns
-        table.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text)
-    for row in rows:
-        table.add_row(*("–" if cell is None else escape(str(cell)) for cell in row))
+        longest = max((len(row[number]) for row in cells), default=0)
+        least = min(longest, _WRAPPED_FROM) if is_text else longest
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text, min_width=least)
+    for row in cells:
+        table.add_row(*map(escape, row))
     return TitledTable(title, table)
 
 

@@ -77,7 +77,8 @@ def clock(schedule: Schedule) -> go.Figure:
     figure = _figure(schedule, "Mean clock of the GPUs in use", "MHz")
     line = {"color": PLAN_COLOUR, "width": 1.4}
     _add_step(figure, schedule, series.mean_clock_mhz(schedule), "mean clock", line)
-    figure.update_layout(showlegend=False)
+    # From zero, the few hundred MHz that a plan moves in would be a flat line.
+    figure.update_layout(showlegend=False, yaxis={"rangemode": "normal"})
     return figure
 
 
@@ -163,8 +164,13 @@ def _figure(schedule: Schedule, title: str, unit: str) -> go.Figure:
         hovermode="x unified",
         showlegend=True,
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
-        xaxis={"title": {"text": "time (UTC)"}, "showgrid": False, "ticks": "outside", "linecolor": MUTED},
-        yaxis={"title": {"text": unit}, "rangemode": "tozero", "zeroline": False},
+        xaxis={
+            "title": {"text": "time (UTC)", "standoff": 8},
+            "showgrid": False,
+            "ticks": "outside",
+            "linecolor": MUTED,
+        },
+        yaxis={"title": {"text": unit, "standoff": 12}, "rangemode": "tozero", "zeroline": False},
     )
     for start, end in series.unsolved_spans(schedule):
         x0, x1 = start.tz_localize(None), end.tz_localize(None)

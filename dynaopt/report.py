@@ -37,6 +37,7 @@ def write_report(
     baselines: Mapping[str, Schedule] | None = None,
     profiles: Sequence[Profile] = (),
     violations: Sequence[Violation] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the page of a schedule: the summary, the pictures, and where the numbers come from.
 
@@ -52,8 +53,10 @@ def write_report(
         What it was planned with, to tell what is measured and what is modelled. None by default.
     violations
         What `check` found; None, the default, if it was not asked.
+    notes
+        Sentences to stand below the summary, for example what a reader of the comparison should know.
     """
-    page = render_report(schedule, baselines=baselines or {}, profiles=profiles, violations=violations)
+    page = render_report(schedule, baselines=baselines or {}, profiles=profiles, violations=violations, notes=notes)
     with atomic_path(path) as partial:
         partial.write_text(page, encoding="utf-8")
 
@@ -64,6 +67,7 @@ def render_report(
     baselines: Mapping[str, Schedule],
     profiles: Sequence[Profile],
     violations: Sequence[Violation] | None,
+    notes: Sequence[str],
 ) -> str:
     """Return the page of `write_report` as text."""
     pictures = (
@@ -83,6 +87,7 @@ def render_report(
         pictures=[_embed(picture) for picture in pictures],
         profiles=[profile.metadata for profile in profiles],
         violations=violations,
+        notes=notes,
         unsolved=unsolved.head(MOST_UNSOLVED_SHOWN).to_dict("records"),
         num_unsolved=len(unsolved),
         # Plotly's own script, so that the page works without a network.

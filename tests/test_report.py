@@ -117,6 +117,12 @@ def test_violations_are_not_hidden(tmp_path: Path) -> None:
     assert "was not checked" in outline.text
 
 
+def test_notes_stand_below_the_summary(tmp_path: Path) -> None:
+    """Tests that what makes the comparison rough is on the page."""
+    _, outline = _page(tmp_path, make_schedule(1), notes=["The single pool needs 432 GPUs of 320."])
+    assert "Solver greedy The single pool needs 432 GPUs of 320." in outline.text
+
+
 def test_text_of_the_user_is_escaped(tmp_path: Path) -> None:
     """Tests that a demand's name cannot smuggle markup into the page."""
     page, outline = _page(tmp_path, renamed(make_schedule(1), "<script>alert(1)</script>"))

@@ -1,0 +1,120 @@
+"""Tests of `dynaopt profile`."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dynaopt import cli_profile
+from dynaopt.cli import main
+from dynaopt.profile import Profile
+from dynaopt.profile_io import list_profiles, write_profile
+from tests.profile_faults import TINY
+
+
+def test_list_names_the_shipped_profiles(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests the table and the JSON."""
+    assert main(["profile", "list"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in list_profiles())
+    assert main(["profile", "list", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert tuple(profile["name"] for profile in told["profiles"]) == list_profiles()
+
+
+def test_show_tells_loads_and_provenance(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests the loads at which the tiny profile just keeps Table IV: SS 8 on TP2; a dash where there is none."""
+    assert main(["profile", "show", str(TINY)]) == 0
+    cells = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["SS", "1,000", "8", "–"] in cells
+    assert ["everything", "assumed"] in [row[:2] for row in cells]
+
+
+def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests the same loads, and the metadata as profile.toml has it."""
+    assert main(["profile", "show", str(TINY), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["name"], told["tps"], told["frequencies_mhz"]) == ("tiny", [2, 4], [1000, 2000])
+    assert told["power"]["gpu_on_w"] == 50.0
+    assert {"class": "SS", "MHz": 1000, "TP2": 8.0, "TP4": None} in told["slo_loads"]
+
+
+def _fake_build(tiny: Profile, calls: list[dict]):
+    def build(spec, folder, **options) -> Profile:
+        calls.append({"name": spec.name, **options})
+        options["progress"](1, 1, "all of it")
+        write_profile(tiny, folder)
+        return tiny
+
+    return build
+
+
+def test_build_passes_on_what_was_typed(tiny: Profile, tmp_path: Path, capsys, monkeypatch) -> None:
+    """Tests name, seed and workers, the default folder, and the line at the end; the building has its own tests."""
+    calls: list[dict] = []
+    monkeypatch.setattr(cli_profile, "build_profile", _fake_build(tiny, calls))
+    monkeypatch.chdir(tmp_path)
+    assert main(["profile", "build", "--seed", "7", "--workers", "2"]) == 0
+    assert [(c["name"], c["seed"], c["workers"]) for c in calls] == [("llama2-70b-h100", 7, 2)]
+    assert (tmp_path / "llama2-70b-h100" / "profile.toml").is_file()
+    assert capsys.readouterr().out.startswith("llama2-70b-h100: Profile(tiny")
+
+
+def test_build_does_not_replace_a_profile_unasked(tiny: Profile, tmp_path: Path, capsys, monkeypatch) -> None:
+    """Tests one line and exit code 2, and that --overwrite goes on."""
+    calls: list[dict] = []
+    monkeypatch.setattr(cli_profile, "build_profile", _fake_build(tiny, calls))
+    folder = tmp_path / "tiny"
+    shutil.copytree(TINY, folder)
+    assert main(["profile", "build", "--out", str(folder)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"expected a folder without a profile, got one in {folder}; --overwrite replaces it")
+    assert calls == []
+    assert main(["profile", "build", "--out", str(folder), "--overwrite"]) == 0
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(("mean_error", "code", "kept"), [(0.05, 0, "yes"), (0.08, 1, "no")])
+def test_validate_tells_whether_targets_are_kept(mean_error, code, kept, capsys, monkeypatch) -> None:
+    """Tests the exit code and the last column for an error below its target of 7 % and one above."""
+    frame = pd.DataFrame(
+        {
+            "quantity": ["decode", "energy"],
+            "reference": ["measured", "paper"],
+            "measure": ["relative", "relative"],
+            "points": [10, 5],
+            "mean_error": [mean_error, 0.5],
+            "max_error": [0.2, 0.9],
+            "held_out_mean_error": [0.06, float("nan")],
+            "held_out_max_error": [0.3, float("nan")],
+            "target": [0.07, float("nan")],
+        }
+    )
+    monkeypatch.setattr(cli_profile, "validate", lambda _: frame)
+    assert main(["profile", "validate"]) == code
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [
+        "decode",
+        "measured",
+        "relative",
+        "10",
+        f"{mean_error:.2%}",
+        "20.00%",
+        "6.00%",
+        "30.00%",
+        "7.00%",
+        kept,
+    ] in rows
+    assert ["energy", "paper", "relative", "5", "50.00%", "90.00%", "–", "–", "–", "–"] in rows
+    assert main(["profile", "validate", "--json"]) == code
+    told = json.loads(capsys.readouterr().out)
+    assert told["num_missed"] == code
+    assert told["errors"][1]["target"] is None
+
+
+def test_the_shipped_profile_keeps_its_targets(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests that the fit errors against the measurements are as small as was asked for."""
+    assert main(["profile", "validate"]) == 0
+    assert "prefill" in capsys.readouterr().out
