@@ -74,7 +74,8 @@ def make_metadata(
         window_s=demand.window_s,
         totals=_NO_TOTALS,
     )
-    text = metadata.model_dump_json(exclude={"digest": True, "totals": True})
+    decides_nothing = {"digest": True, "totals": True, "demand": {"path"}, "profiles": {"__all__": {"path"}}}
+    text = metadata.model_dump_json(exclude=decides_nothing)
     return metadata.model_copy(update={"digest": hashlib.sha256(text.encode()).hexdigest()})
 
 

@@ -350,6 +350,7 @@ def test_the_record_tells_inputs_and_options() -> None:
     assert (metadata.demand.name, metadata.demand.path) == ("small-week", "here.csv")
     assert (metadata.profiles[0].name, metadata.profiles[0].path) == ("small-tiny-model", None)
     assert (metadata.solver, metadata.gap_tolerance, metadata.cluster.num_gpus) == ("simple", 0.25, 64)
+    assert plan_simply(make_week(2), gap_tolerance=0.25).metadata.digest == metadata.digest
     others = [
         plan_simply(make_week(2, seed=1)),
         plan_simply(make_week(2), gap_tolerance=0.5),
