@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -74,9 +75,14 @@ def make_metadata(
         window_s=demand.window_s,
         totals=_NO_TOTALS,
     )
-    decides_nothing = {"digest": True, "totals": True, "demand": {"path"}, "profiles": {"__all__": {"path"}}}
-    text = metadata.model_dump_json(exclude=decides_nothing)
-    return metadata.model_copy(update={"digest": hashlib.sha256(text.encode()).hexdigest()})
+    return metadata.model_copy(update={"digest": _digest(metadata)})
+
+
+def _digest(metadata: ScheduleMetadata) -> str:
+    decisive = metadata.model_dump(mode="json", exclude={"digest", "totals"})
+    for item in (decisive["demand"], *decisive["profiles"]):
+        del item["path"]  # files may be moved
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def describe(metadata: ScheduleMetadata) -> dict[str, Any]:
