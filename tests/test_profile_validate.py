@@ -126,3 +126,15 @@ def test_summary_by_hand() -> None:
         pytest.approx(0.4),
         0.5,
     ]
+
+
+def test_the_docs_carry_the_errors(validated: pd.DataFrame) -> None:
+    """Tests that the table in `docs/profiles.md` has each row of the phase model with the errors of today."""
+    text = (Path(__file__).parents[1] / "docs" / "profiles.md").read_text(encoding="utf-8")
+    phase = validated[~validated["reference"].str.contains("table I")]
+    assert len(phase) == 12
+    for row in phase.itertuples():
+        printed = [line for line in text.splitlines() if line.startswith(f"  {row.quantity}  ")]
+        assert len(printed) == 1, row.quantity
+        for error in (row.mean_error, row.max_error, row.held_out_mean_error, row.held_out_max_error):
+            assert np.isnan(error) or f" {error:.2%} " in printed[0], row.quantity
