@@ -161,7 +161,7 @@ def compare_halving(points: ReferencePoints) -> Comparison:
     halved = points.halved
     errors = [halving_errors(own, rest) for own, rest in _splits(halved, halved["served_model"])]
     return Comparison(
-        quantity="step saved by a second GPU",
+        quantity="step saved by second GPU",
         reference=MLENERGY,
         errors=halving_errors(halved, halved),
         held_out=np.concatenate(errors),
