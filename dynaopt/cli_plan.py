@@ -188,7 +188,12 @@ def _as_text(outcome: _Outcome) -> str:
     count = len(outcome.violations)
     lines.append(f"Check: {count} violations, first: {outcome.violations[0]}" if count else "Check: no violation")
     lines.append(f"Schedule: {outcome.folder}    Page: {outcome.folder / REPORT_FILE}")
-    return render(make_table(comparison_columns(baselines), rows, title=title), "", *lines)
+    return render(make_table(_broken(comparison_columns(baselines)), rows, title=title), "", *lines)
+
+
+def _broken(columns: Sequence[str]) -> list[str]:
+    # Two short lines instead of a long one, so that the table fits a terminal of 80 columns.
+    return [column.replace(", ", ",\n") for column in columns]
 
 
 def _as_json(outcome: _Outcome) -> dict[str, object]:

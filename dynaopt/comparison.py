@@ -25,7 +25,9 @@ def _power(summary: Summary) -> str | None:
 
 def _gpus(summary: Summary) -> str | None:
     least, mean, most = summary["gpus_min"], summary["gpus_mean"], summary["gpus_max"]
-    return None if least is None or mean is None or most is None else f"{least:,.0f} / {mean:,.1f} / {most:,.0f}"
+    if least is None or mean is None or most is None:
+        return None
+    return f"{most:,.0f}" if least == most else f"{least:,.0f} / {mean:,.1f} / {most:,.0f}"
 
 
 def _per_request(summary: Summary) -> str | None:
@@ -40,17 +42,17 @@ def _gap(summary: Summary) -> str | None:
 _ROWS: tuple[tuple[str, Callable[[Summary], str | None]], ...] = (
     ("Energy", lambda s: _kwh(s, "energy_j")),
     ("Mean power", _power),
-    ("GPUs used, min / mean / max", _gpus),
-    ("Energy per 1,000 requests", _per_request),
+    ("GPUs, min / mean / max", _gpus),
+    ("Per 1,000 requests", _per_request),
     ("Serving energy", lambda s: _kwh(s, "serving_energy_j")),
     ("Transition energy", lambda s: _kwh(s, "transition_energy_j")),
-    ("Lower bound of serving energy", lambda s: _kwh(s, "lower_bound_j")),
+    ("Lower bound (serving)", lambda s: _kwh(s, "lower_bound_j")),
     ("Gap", _gap),
-    ("Windows without an answer", lambda s: f"{s['num_unsolved']:,.0f} of {s['num_windows']:,.0f}"),
-    ("Solving time, all windows", lambda s: f"{s['runtime_s'] or 0.0:,.1f} s"),
+    ("Windows unanswered", lambda s: f"{s['num_unsolved']:,.0f} of {s['num_windows']:,.0f}"),
+    ("Solving time", lambda s: f"{s['runtime_s'] or 0.0:,.1f} s"),
 )
 # A baseline is a set-up and not an optimum: a bound and a gap say nothing about it.
-_OF_PLAN_ONLY = ("Lower bound of serving energy", "Gap", "Solving time, all windows")
+_OF_PLAN_ONLY = ("Lower bound (serving)", "Gap", "Solving time")
 
 
 def saving(schedule: Schedule, baseline: Schedule) -> float | None:
@@ -97,7 +99,7 @@ def comparison_rows(schedule: Schedule, baselines: Mapping[str, Schedule]) -> li
     rows.append(["Solver", schedule.metadata.solver, *(None for _ in others)])
     if baselines:
         shares = [saving(schedule, baseline) for baseline in baselines.values()]
-        rows.insert(1, ["Energy saved by this plan", None, *(None if s is None else f"{s:.1%}" for s in shares)])
+        rows.insert(1, ["Saved by this plan", None, *(None if s is None else f"{s:.1%}" for s in shares)])
     return rows
 
 

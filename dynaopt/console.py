@@ -19,6 +19,8 @@ from rich.table import Table
 
 # Without a terminal a table may be as wide as it needs: its reader is a file or a pipe.
 _WIDTH_WITHOUT_TERMINAL = 160
+# In a narrower terminal lines go on in the next one, which loses nothing; Rich would cut columns away.
+_LEAST_WIDTH = 100
 # Texts shorter than this stay on one line, however narrow the terminal.
 _WRAPPED_FROM = 24
 _SECONDS_BETWEEN_LINES = 10.0
@@ -82,7 +84,7 @@ def render(*parts: TitledTable | str) -> str:
     *parts
         In order. Texts are taken as they are, without markup.
     """
-    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
+    width = max(_LEAST_WIDTH, Console().width) if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
     console = Console(file=io.StringIO(), width=width, force_terminal=sys.stdout.isatty(), highlight=False)
     with console.capture() as capture:
         for part in parts:

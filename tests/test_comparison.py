@@ -33,13 +33,13 @@ def test_rows_hold_the_numbers_a_person_asks_for() -> None:
     cells = _cells(make_schedule(288), {})
     assert cells["Energy"] == ["24.0 kWh"]
     assert cells["Mean power"] == ["1.00 kW"]
-    assert cells["GPUs used, min / mean / max"] == ["18 / 29.0 / 40"]
-    assert cells["Energy per 1,000 requests"] == ["13.9 Wh"]  # 24,048 Wh / 1,728 thousand requests
-    assert cells["Lower bound of serving energy"] == ["23.8 kWh"]
+    assert cells["GPUs, min / mean / max"] == ["18 / 29.0 / 40"]
+    assert cells["Per 1,000 requests"] == ["13.9 Wh"]  # 24,048 Wh / 1,728 thousand requests
+    assert cells["Lower bound (serving)"] == ["23.8 kWh"]
     assert cells["Gap"] == ["1.000%"]
-    assert cells["Windows without an answer"] == ["0 of 288"]
+    assert cells["Windows unanswered"] == ["0 of 288"]
     assert cells["Solver"] == ["greedy"]
-    assert "Energy saved by this plan" not in cells
+    assert "Saved by this plan" not in cells
 
 
 def test_each_baseline_has_a_column() -> None:
@@ -49,7 +49,7 @@ def test_each_baseline_has_a_column() -> None:
     cells = _cells(plan, baselines)
     assert comparison_columns(baselines) == ["", "this plan", "single pool", "best single pool"]
     assert all(len(row) == 3 for row in cells.values())
-    assert cells["Energy saved by this plan"] == [None, "50.0%", "0.0%"]  # 1 − 1,002 / 2,002
+    assert cells["Saved by this plan"] == [None, "50.0%", "0.0%"]  # 1 − 1,002 / 2,002
     assert cells["Gap"][1:] == [None, None]
     assert cells["Mean power"] == ["1.00 kW", "2.00 kW", "1.00 kW"]
 
@@ -57,6 +57,11 @@ def test_each_baseline_has_a_column() -> None:
 def test_a_schedule_without_any_answer_has_dashes_and_not_zeros() -> None:
     """Tests that what cannot be told is None."""
     cells = _cells(make_schedule(2, unsolved=[0, 1]), {})
-    for label in ("Mean power", "GPUs used, min / mean / max", "Energy per 1,000 requests", "Gap"):
+    for label in ("Mean power", "GPUs, min / mean / max", "Per 1,000 requests", "Gap"):
         assert cells[label] == [None], label
-    assert cells["Windows without an answer"] == ["2 of 2"]
+    assert cells["Windows unanswered"] == ["2 of 2"]
+
+
+def test_a_count_that_never_changes_is_told_once() -> None:
+    """Tests 18 GPUs in a plan of one window, instead of three times the same number."""
+    assert _cells(make_schedule(1), {})["GPUs, min / mean / max"] == ["18"]

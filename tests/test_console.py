@@ -82,3 +82,12 @@ def test_steps_are_counted(capsys: pytest.CaptureFixture[str], monkeypatch) -> N
         now[0] = 11.0
         progress(3, 10, "LL on TP8")
     assert capsys.readouterr().err == "build: 3 of 10, LL on TP8\n"
+
+
+def test_a_narrow_terminal_loses_no_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that a table for a terminal of 60 columns still has its first column."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    table = make_table(["", "a", "b", "c"], [["Lower bound (serving)", "1,234,567.8 kWh", "9" * 17, "8" * 17]])
+    (row,) = [line for line in render(table).splitlines() if "kWh" in line]
+    assert row.split() == ["Lower", "bound", "(serving)", "1,234,567.8", "kWh", "9" * 17, "8" * 17]
