@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +17,9 @@ from dynaopt.within_limits import pick
 
 MAX_DOUBLINGS = 5
 MAX_HALVINGS = 7
-MAX_STEPS = 30
+MAX_STEPS = 20
+MAX_WIGGLES = 16
+FORBIDDING = 50.0
 FEW_LOADS, SOME_LOADS, MANY_LOADS = 3, 6, 24
 
 
@@ -118,6 +121,8 @@ class _PriceSearch:
         self.lower_w = lower_w
         self.best = GroupAnswer(np.empty(0), None, lower_w)
         self.tried: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+        self.bounds: list[tuple[float, FloatArray]] = [(lower_w, np.zeros(self.limits.size))]
+        self.extra: list[FloatArray] = []
 
     @property
     def is_over(self) -> bool:
@@ -143,6 +148,7 @@ class _PriceSearch:
         bound = found.lower - worth
         if power_weight > 0:
             self.lower_w = max(self.lower_w, bound)
+            self.bounds.append((bound, prices))
         elif bound > 1e-6 * worth + 1e-9:
             self.lower_w = np.inf  # whatever it costs, the limits are exceeded
         return self.note(prices, found.loads_rps, self.pools.instances(found.loads_rps))
@@ -178,10 +184,23 @@ class _PriceSearch:
             before = self.lower_w
             excess = self.at(prices)
             ambition *= 1.0 if self.lower_w > before else 0.7
+        self._look_around(scale_w)
         if self.best.chosen is None:
             for weights in (prices, *np.eye(self.limits.size)):
                 if np.isfinite(self.lower_w) and weights.any():
                     self.at(weights, power_weight=0.0)
+
+    def _look_around(self, scale_w: float) -> None:
+        """Try prices around the best, and such that pools keep to some limits only, for answers no price yields."""
+        best = max(self.bounds, key=lambda entry: entry[0])[1]
+        wiggle = np.random.default_rng(0).lognormal(0.0, 0.5, (MAX_WIGGLES, best.size))
+        for prices in (best + 0.1 * scale_w) * wiggle:
+            if self.is_over:
+                return
+            self.at(prices)
+        for kept in product((False, True), repeat=best.size):
+            if any(kept) and not all(kept):
+                self.extra.append(best + np.where(kept, 0.0, FORBIDDING * scale_w))
 
     def finish(self) -> GroupAnswer:
         """Combine, at the most promising loads, what pools do at all prices tried."""
@@ -199,7 +218,7 @@ class _PriceSearch:
 
     def _combine(self, candidates: list[FloatArray]) -> None:
         alternatives: list[list[list[PoolInstances]]] = [[[] for _ in self.pools.group.pools] for _ in candidates]
-        for prices, _, _ in self.tried:
+        for prices in [*(prices for prices, _, _ in self.tried), *self.extra]:
             self.pools.set_prices(prices)
             for loads_rps, ways in zip(candidates, alternatives, strict=True):
                 for own, way in zip(ways, self.pools.instances(loads_rps), strict=True):
