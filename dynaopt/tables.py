@@ -102,8 +102,8 @@ def read_table(
         If the file cannot be parsed, a column is missing or unknown, or a cell does not fit; with the place.
     """
     path = Path(path)
-    raw = _read_raw(path)
-    _check_header(path, list(raw.columns), columns)
+    raw, header_line = _read_raw(path)
+    _check_header(location(path, line=header_line), list(raw.columns), columns)
     if raw.empty and not may_be_empty:
         raise InvalidInputError(str(path), expected="at least one row", found="a header and nothing below it")
     frame = pd.DataFrame({c.name: _convert(path, raw[c.name], c) for c in columns if c.name in raw})
@@ -170,14 +170,14 @@ class atomic_path:  # noqa: N801 - reads as a function: `with atomic_path(path) 
         self.partial.replace(self.path)
 
 
-def _read_raw(path: Path) -> pd.DataFrame:
-    """Read all cells; the index says where each row stands: its line in a CSV file, its number in another."""
+def _read_raw(path: Path) -> tuple[pd.DataFrame, int | None]:
+    """Read all cells, and the line of the header if the file has lines; the index says where each row stands."""
     if not path.is_file():
         raise MissingFileError(str(path), expected="a file", found="nothing there")
     if path.suffix == ".csv":
         return _read_csv(path)
     if path.suffix == ".parquet":
-        return _read_parquet(path)
+        return _read_parquet(path), None
     raise InvalidInputError(str(path), expected="a .csv or .parquet file", found=f"'{path.suffix}'")
 
 
@@ -190,7 +190,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return frame.set_axis(range(1, len(frame) + 1))
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path) -> tuple[pd.DataFrame, int]:
     rows: list[list[str]] = []
     lines: list[int] = []
     try:
@@ -212,7 +212,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
         ) from error
     if not rows:
         raise InvalidInputError(str(path), expected="a header and rows", found="an empty file")
-    return pd.DataFrame(rows[1:], columns=pd.Index(rows[0]), index=pd.Index(lines[1:], dtype="int64"), dtype=str)
+    index = pd.Index(lines[1:], dtype="int64")
+    return pd.DataFrame(rows[1:], columns=pd.Index(rows[0]), index=index, dtype=str), lines[0]
 
 
 def _check_width(path: Path, line: int, row: list[str], header: list[str]) -> None:
@@ -220,20 +221,16 @@ def _check_width(path: Path, line: int, row: list[str], header: list[str]) -> No
         raise InvalidInputError(location(path, line=line), expected=f"{len(header)} cells", found=f"{len(row)}")
 
 
-def _check_header(path: Path, found: list[str], columns: Sequence[Column]) -> None:
+def _check_header(where: str, found: list[str], columns: Sequence[Column]) -> None:
     known = [c.name for c in columns]
     for column in columns:
         if column.required and column.name not in found:
-            raise InvalidInputError(
-                location(path, line=1), expected=f"a column '{column.name}'", found=f"only {', '.join(found)}"
-            )
+            raise InvalidInputError(where, expected=f"a column '{column.name}'", found=f"only {', '.join(found)}")
     for at, name in enumerate(found):
         if name in found[:at]:
-            raise InvalidInputError(location(path, line=1), expected="each column once", found=f"'{name}' twice")
+            raise InvalidInputError(where, expected="each column once", found=f"'{name}' twice")
         if name not in known:
-            raise InvalidInputError(
-                location(path, line=1), expected=f"only the columns {', '.join(known)}", found=f"'{name}'"
-            )
+            raise InvalidInputError(where, expected=f"only the columns {', '.join(known)}", found=f"'{name}'")
 
 
 def _convert(path: Path, cells: pd.Series, column: Column) -> pd.Series:

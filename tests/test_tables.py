@@ -70,6 +70,7 @@ def test_written_tables_read_back_the_same(tmp_path: Path, suffix: str) -> None:
         ("name,count,size_s,start\nx,1,1,soon\n", "column 'start': expected an ISO 8601 timestamp"),
         ("# note\nname,count,size_s\n# note\nx,1,1\n# note\ny,1,0\n", "line 6, column 'size_s'"),
         ("name,count\nx,1\n", "line 1: expected a column 'size_s', got only name, count"),
+        ("# note\nname,count\nx,1\n", "line 2: expected a column 'size_s', got only name, count"),
         ("name,count,size_s,colour\nx,1,1,red\n", "line 1: expected only the columns name, .* got 'colour'"),
         ("name,count,size_s\n", "expected at least one row, got a header and nothing below it"),
         ("", "expected a header and rows, got an empty file"),
