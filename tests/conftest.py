@@ -5,6 +5,24 @@ from profile_faults import TINY
 
 from dynaopt.profile import Profile
 from dynaopt.profile_io import read_profile
+from dynaopt.solvers import solver_names
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let ``--solvers highs,cbc`` choose the solvers of the conformance tests; all by default."""
+    parser.addoption("--solvers", default=",".join(solver_names()), help="names, separated by commas")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for `solver_name` once for each chosen solver."""
+    if "solver_name" in metafunc.fixturenames:
+        metafunc.parametrize("solver_name", metafunc.config.getoption("solvers").split(","))
+
+
+@pytest.fixture(scope="session")
+def chosen_solvers(pytestconfig: pytest.Config) -> list[str]:
+    """Return the names given with ``--solvers``."""
+    return pytestconfig.getoption("solvers").split(",")
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,10 @@ from dynaopt.profile import FloatArray
 from dynaopt.solvers.milp import MilpSolver, Outcome
 
 _BOUND = re.compile(r"\b[Bb]ound:\s+(-?[0-9][0-9.eE+-]*)")
+_INFEASIBLE = re.compile(
+    r"^ *(Row reductions: infeasible|Bound tightening: INFEASIBLE|Problem is infeasible|Result - Problem proven infeasible)",
+    re.MULTILINE,
+)
 
 
 class Cbc(MilpSolver):
@@ -88,7 +92,7 @@ def _outcome(program: pulp.LpProblem, values: FloatArray, gap: float, log: str) 
 
     PuLP's `status` is Optimal too when a limit stopped CBC with an answer; only `sol_status` tells the two apart.
     """
-    if program.sol_status == pulp.LpSolutionInfeasible:
+    if program.sol_status == pulp.LpSolutionInfeasible or _INFEASIBLE.search(log):
         return Outcome(infeasible=True)
     if program.sol_status == pulp.LpSolutionOptimal:
         return Outcome(values=values, bound=max(_bound(log), (1 - gap) * program.objective.value()))

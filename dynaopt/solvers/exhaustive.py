@@ -106,12 +106,20 @@ def _extend(
         ):
             yield ()
         return
+    if _owed(problem, held) > gpus:
+        return
     pool, option = places[at]
     key = problem.pools[pool].model, option.tp
     for count in range(_most(problem, key, gpus, held, pool) + 1):
         more = {**held, key: held.get(key, 0) + count}
         for rest in _extend(problem, places, at + 1, gpus - count * option.tp, more):
             yield ((pool, option),) * count + rest
+
+
+def _owed(problem: Problem, held: dict[tuple[str, int], int]) -> int:
+    """GPUs that the fixed mix still wants."""
+    mixes = problem.cluster.fixed_mix.items()
+    return sum(tp * (count - held.get((model, tp), 0)) for model, mix in mixes for tp, count in mix.items())
 
 
 def _most(problem: Problem, key: tuple[str, int], gpus: int, held: dict[tuple[str, int], int], pool: int) -> int:

@@ -34,9 +34,7 @@ class Outcome:
     infeasible
         Whether it proved that nothing is feasible.
     reason
-        Which limit stopped it; empty when none did.
-    note
-        What the reader should know of the proof.
+        Which limit stopped it, or what else keeps its answer from being proved; empty when nothing does.
     """
 
     values: FloatArray | None = None
@@ -77,7 +75,11 @@ class MilpSolver(ABC):
         started = time.perf_counter()
         formulation = formulate(problem)
         left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - started)
-        if left is not None and left <= 0:
+        if _has_impossible_row(formulation.model):
+            outcome = Outcome(infeasible=True)
+        elif not formulation.model.variable_names:
+            outcome = Outcome(values=np.zeros(0), bound=formulation.model.offset)
+        elif left is not None and left <= 0:
             outcome = Outcome(reason="the time limit passed while the program was built")
         else:
             outcome = self.run(formulation.model, left, gap_tolerance)
@@ -107,3 +109,9 @@ class MilpSolver(ABC):
             runtime_s=time.perf_counter() - started,
             reason="" if termination is Termination.OPTIMAL else reason,
         )
+
+
+def _has_impossible_row(model: LinearModel) -> bool:
+    """Tell whether a row without variables asks for something, which back ends treat in ways of their own."""
+    empty = np.diff(model.rows.indptr) == 0
+    return bool(np.any(empty & ((model.row_lower > 0) | (model.row_upper < 0))))
