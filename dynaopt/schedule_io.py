@@ -47,6 +47,7 @@ class _Table:
 
     @property
     def file(self) -> str:
+        """Name of the file that is written."""
         return f"{self.name}{self.ending}"
 
 

@@ -121,11 +121,13 @@ class _Pace:
         self._notes = 0
 
     def note(self, number: int, seconds: float) -> None:
+        """Take in that so many windows took so long."""
         self.window_s = seconds / number
         self._notes += 1
 
     @property
     def chunk_size(self) -> int:
+        """Windows of the next chunk."""
         if self._notes < _FIRST_CHUNKS:  # the first window compiles or loads kernels, and tells nothing
             return 1
         return int(min(max(_CHUNK_S / max(self.window_s, 1e-9), 1), _MOST_WINDOWS))

@@ -17,6 +17,7 @@ from dynaopt.errors import InvalidInputError, SolverError, UnknownNameError
 from dynaopt.horizon import plan
 from dynaopt.schedule import ALLOCATION_COLUMNS, ROUTE_COLUMNS, TRANSITION_COLUMNS, WINDOW_COLUMNS
 from dynaopt.schedule_io import read_schedule
+from tests import simple_solver
 from tests.planning import OPTIONS, contents, make_small_profile, make_week, plan_simply
 
 ROOT = Path(__file__).parents[1]
@@ -81,6 +82,19 @@ def test_a_plan_passes_the_check() -> None:
     assert schedule.transition_energy_j > 0
     found = check(schedule, profiles=[make_small_profile()])
     assert [v for v in found if v.kind.name != "NO_ANSWER"] == []
+
+
+def test_two_models_share_a_cluster() -> None:
+    """Tests that each model is planned with its own profile, and that a window is lost only if both do not fit."""
+    parts = [make_week(10, model="a"), make_week(10, model="b", seed=1)]
+    both = Demand("both", 300.0, pd.concat([p.table for p in parts]).sort_values(["window_start", "model"]))
+    profiles = [make_small_profile("a"), make_small_profile("b")]
+    simple_solver.register()
+    schedule = plan(both, profiles, solver=simple_solver.NAME, workers=1, num_gpus=128, headroom=0.0)
+    assert check(schedule, profiles=profiles) == []
+    assert set(schedule.allocations["model"]) == {"a", "b"}
+    alone = [plan(p, q, solver=simple_solver.NAME, workers=1, **OPTIONS) for p, q in zip(parts, profiles, strict=True)]
+    assert schedule.energy_j == pytest.approx(sum(s.energy_j for s in alone), rel=1e-12)
 
 
 def test_windows_add_up_to_the_totals() -> None:
