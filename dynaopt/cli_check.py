@@ -12,9 +12,11 @@ import typer
 from dynaopt.check import check
 from dynaopt.cli_errors import NO_SOLUTION
 from dynaopt.cli_options import Json
+from dynaopt.profile import Profile
 from dynaopt.profile_io import read_profile
+from dynaopt.schedule import Schedule
 from dynaopt.schedule_io import read_schedule
-from dynaopt.violations import Violation
+from dynaopt.violations import Violation, ViolationKind
 
 Folder = Annotated[Path, typer.Argument(metavar="SCHEDULE_DIR", help="What 'dynaopt plan' wrote.")]
 _MOST_SHOWN = 50
@@ -40,6 +42,20 @@ def check_command(
         print(f"{folder}: {schedule.num_windows:,} windows checked, no violation")
     if violations:
         raise typer.Exit(NO_SOLUTION)
+
+
+def check_answers(schedule: Schedule, profiles: Sequence[Profile]) -> list[Violation]:
+    """Check the answers that a schedule has; that some windows have none is told elsewhere.
+
+    Parameters
+    ----------
+    schedule
+        What to check.
+    profiles
+        What it was planned with.
+    """
+    violations = check(schedule, profiles=profiles)
+    return [violation for violation in violations if violation.kind is not ViolationKind.NO_ANSWER]
 
 
 def violations_json(violations: Sequence[Violation]) -> list[dict[str, str | None]]:

@@ -11,9 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dynaopt.check import check
 from dynaopt.cli_baselines import find_baselines
-from dynaopt.cli_check import violations_json
+from dynaopt.cli_check import check_answers, violations_json
 from dynaopt.cli_errors import INTERRUPTED, NO_SOLUTION
 from dynaopt.cli_files import check_out_folder
 from dynaopt.cli_input import DemandOptions, load_demand
@@ -167,7 +166,7 @@ def _plan(job: _Job, options: dict[str, Any]) -> Schedule:
 
 def _finish(job: _Job, schedule: Schedule, wall_s: float) -> _Outcome:
     baselines, notes = find_baselines(schedule, job.profiles)
-    violations = check(schedule, profiles=job.profiles)
+    violations = check_answers(schedule, job.profiles)
     path = job.folder / REPORT_FILE
     write_report(schedule, path, baselines=baselines, profiles=job.profiles, violations=violations, notes=notes)
     return _Outcome(

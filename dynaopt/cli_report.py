@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dynaopt.check import check
 from dynaopt.cli_baselines import find_baselines
-from dynaopt.cli_check import Folder
+from dynaopt.cli_check import Folder, check_answers
 from dynaopt.profile_io import read_profile
 from dynaopt.report import write_report
 from dynaopt.schedule_io import read_schedule
@@ -29,6 +28,6 @@ def report_command(
     profiles = [read_profile(s.name if s.path is None else Path(s.path)) for s in sources]
     baselines, notes = find_baselines(schedule, profiles)
     path = folder / REPORT_FILE if out is None else out
-    violations = check(schedule, profiles=profiles)
+    violations = check_answers(schedule, profiles)
     write_report(schedule, path, baselines=baselines, profiles=profiles, violations=violations, notes=notes)
     typer.echo(path)

@@ -14,8 +14,10 @@ JOULES_PER_KWH = 3.6e6
 Summary = Mapping[str, float | None]
 
 
-def _kwh(summary: Summary, key: str) -> str:
-    return f"{(summary[key] or 0.0) / JOULES_PER_KWH:,.1f} kWh"
+def _kwh(summary: Summary, key: str) -> str | None:
+    value = summary[key]
+    answered = summary["mean_power_w"] is not None
+    return f"{value / JOULES_PER_KWH:,.1f} kWh" if answered and value is not None else None
 
 
 def _power(summary: Summary) -> str | None:

@@ -143,6 +143,9 @@ def test_a_window_without_an_answer_makes_exit_code_1(tmp_path: Path, capsys: py
     out = capsys.readouterr().out
     assert f"{schedule.num_unsolved} windows without an answer, first 2024-05-12 00:" in out
     assert "GPUs" in out
+    assert "Check: no violation" in out
+    assert main(["check", str(tmp_path / "plan")]) == 1
+    assert "window without an answer" in capsys.readouterr().out
     assert (tmp_path / "plan" / "report.html").is_file()
 
 

@@ -57,7 +57,15 @@ def test_each_baseline_has_a_column() -> None:
 def test_a_schedule_without_any_answer_has_dashes_and_not_zeros() -> None:
     """Tests that what cannot be told is None."""
     cells = _cells(make_schedule(2, unsolved=[0, 1]), {})
-    for label in ("Mean power", "GPUs, min / mean / max", "Per 1,000 requests", "Gap"):
+    for label in (
+        "Energy",
+        "Serving energy",
+        "Lower bound (serving)",
+        "Mean power",
+        "GPUs, min / mean / max",
+        "Per 1,000 requests",
+        "Gap",
+    ):
         assert cells[label] == [None], label
     assert cells["Windows unanswered"] == ["2 of 2"]
 
