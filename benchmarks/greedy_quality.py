@@ -22,9 +22,10 @@ import numpy as np
 import pandas as pd
 
 from dynaopt.bench import run_bench
-from dynaopt.bench_cases import Case, sample_windows, shipped_demand, window_problem
+from dynaopt.bench_cases import Case, find_cases, sample_windows, shipped_demand, window_problem
 from dynaopt.bench_run import BenchOptions
-from dynaopt.bench_summary import describe_machine
+from dynaopt.bench_summary import BenchReport, describe_machine
+from dynaopt.best_known import find_best_known, read_best_known, write_best_known
 from dynaopt.check import check_allocation
 from dynaopt.demand import demand_names
 from dynaopt.problem import Problem
@@ -55,9 +56,17 @@ def measure(name: str, num_windows: int, proof_limit_s: float) -> dict[str, obje
     """Return quality and times of `greedy` and `auto` on windows of one week."""
     cases = week_cases(name, num_windows)
     options = BenchOptions(time_limit_s=proof_limit_s, store=RESULTS / "proofs" / name)
-    proofs = run_bench(cases, ("highs",), options=options, progress=lambda run: print(run.case, run.termination))
+    path = find_best_known()
+    proofs = run_bench(
+        cases,
+        ("highs",),
+        options=options,
+        best_known=read_best_known(path) if path.is_file() else {},
+        progress=lambda run: print(run.case, run.termination, flush=True),
+    )
     if proofs.defects:
         raise SystemExit("\n".join(proofs.defects))
+    _keep_best_known(proofs)
     known = proofs.runs.set_index("case")
     problems = [case.build() for case in cases]
     solve(problems[0], solver="greedy")
@@ -70,6 +79,15 @@ def measure(name: str, num_windows: int, proof_limit_s: float) -> dict[str, obje
         "greedy": measure_solver("greedy", None, problems, known),
         "auto": measure_solver("auto", DEADLINE_S, problems, known),
     }
+
+
+def _keep_best_known(proofs: BenchReport) -> None:
+    """Take the proofs of windows that the library has into the file of best-known answers."""
+    path = find_best_known()
+    library = {case.name for case in find_cases(["conversation", "coding"], full=True)}
+    known = read_best_known(path) if path.is_file() else {}
+    own = {name: best for name, best in proofs.best_known.items() if name in library}
+    write_best_known({**known, **own}, path)
 
 
 def week_cases(name: str, num_windows: int) -> list[Case]:
