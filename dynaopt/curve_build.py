@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dynaopt.instance_simulator import Engine, Requests, Run, serve
+from dynaopt.instance_simulator import Engine, Run, serve
 from dynaopt.load_levels import Limits, find_last, rounded, sample_curve
 from dynaopt.profile import LoadCurve
 from dynaopt.request_class import MIX_PREFIX
@@ -47,7 +47,7 @@ def build_curve(engine: Engine, workload: Workload, slo: Slo, *, tp: int, freque
     unloaded = _observe(serve(engine, workload.alone()), workload)
     unloaded[0] = engine.idle_power_w
     limits = _limits(workload, slo, unloaded)
-    rough = _shortened(workload, _SEARCH_REQUESTS)
+    rough = workload.first(_SEARCH_REQUESTS)
 
     def measure(rate_rps: float, load: Workload = workload) -> FloatArray:
         return _observe(serve(engine, load.at(rate_rps), warm_up=_warm_up(load)), load)
@@ -102,10 +102,6 @@ def slo_load_rps(engine: Engine, workload: Workload, slo: Slo, *, guess: float =
 
 def _warm_up(workload: Workload) -> int:
     return int(_WARM_UP * len(workload.at_one_rps.arrival_s))
-
-
-def _shortened(workload: Workload, size: int) -> Workload:
-    return Workload(workload.name, workload.classes, Requests(*(a[:size] for a in workload.at_one_rps)))
 
 
 def _observe(run: Run, workload: Workload) -> FloatArray:

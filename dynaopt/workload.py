@@ -48,6 +48,14 @@ class Workload:
         """Return the same requests so far apart that none ever meets another."""
         return self.at_one_rps._replace(arrival_s=_ALONE_S * np.arange(1.0, len(self.at_one_rps.arrival_s) + 1))
 
+    def first(self, size: int) -> Workload:
+        """Return a workload of the first requests only."""
+        r = self.at_one_rps
+        shorter = Requests(
+            r.arrival_s[:size], r.input_tokens[:size], r.output_tokens[:size], r.ttft_slo_s[:size], r.group[:size]
+        )
+        return Workload(self.name, self.classes, shorter)
+
     @property
     def longest_tokens(self) -> int:
         """Prompt and output of the request that needs most KV cache."""
