@@ -77,6 +77,8 @@ def solve_group(pools: Pools, max_nodes: int, gap: float, deadline_s: float) -> 
         When, on `time.perf_counter`, to stop improving an answer.
     """
     limits = pools.group.limits
+    if (limits < 0).any():  # the fixed mixes of other models take more GPUs than there are
+        return GroupAnswer(np.zeros(len(pools.group.pools)), None, np.inf)
     pools.set_prices(np.zeros(limits.size))
     found = pools.search(max_nodes, gap)
     if not np.isfinite(found.cost):

@@ -9,7 +9,8 @@ costs, and gives the bound:
   and what the part-filled one lacks is less than the largest capacity.) Without it the rest still serves the load, so
   a pool costs at least V(L) and the cheapest idle instance. A curve that is not concave is replaced by one below it.
 
-The second comes near what the reserve costs. The loads that are cheaper with the reserve, `spare_value`, are taken.
+The second comes near what the reserve costs. The loads that are cheaper with the reserve, `spare_value`, are taken, and
+improved by moving load between pools, `load_moves`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from dynaopt.envelope import FloatArray
 from dynaopt.flat_problem import Group
+from dynaopt.load_moves import improve
 from dynaopt.pool_value import MAX_ITEMS, POOL, IntArray, count_items, fill_pools, find_vertices
 from dynaopt.price_search import PoolInstances, Relaxed, Workspace, pool_instances, priced, search
 from dynaopt.spare_value import spare_value
@@ -32,8 +34,9 @@ Part = tuple[int, int, float]
 class SparePools:
     """Pools of a group whose reserve is not 0; see `group_search.Pools`."""
 
-    def __init__(self, group: Group, room: Workspace, reserve: float | Literal["n+1"]) -> None:
+    def __init__(self, group: Group, room: Workspace, reserve: float | Literal["n+1"], deadline_s: float) -> None:
         self.group = group
+        self._deadline_s = deadline_s
         self._room = room
         self._share = None if reserve == "n+1" else float(reserve)
         self._below = group if self._share is not None else replace(group, cost_w=_concave(group))
@@ -45,7 +48,7 @@ class SparePools:
         """Make the prices, and how much power itself counts, those of the calls that follow."""
         self._prices, self._weight = prices, power_weight
         self._cost = priced(self.group, prices, power_weight)
-        self._known: dict[bytes, list[PoolInstances]] = {}
+        self._known: dict[tuple[int, float], PoolInstances] = {}
 
     def search(self, max_nodes: int, gap: float) -> Relaxed:
         """Split the arrivals over the pools."""
@@ -55,20 +58,27 @@ class SparePools:
             return below
         self._fill_near()
         near = search(self.group, self._room, max_nodes=max_nodes, gap=gap)
-        costs = [self._cost_at(one.loads_rps) for one in (below, near)]
-        at = int(np.argmin(costs))
-        return Relaxed((below, near)[at].loads_rps, costs[at], below.lower)
+        starts = sorted((below.loads_rps, near.loads_rps), key=self._cost_at)
+        loads_rps = improve(starts[0], self.group, self._pool_cost, self._deadline_s)
+        return Relaxed(loads_rps, self._cost_at(loads_rps), below.lower)
 
     def instances(self, loads_rps: FloatArray) -> list[PoolInstances]:
         """Return the cheapest instances of each pool at its load."""
-        key = loads_rps.tobytes()
-        if key not in self._known:
-            self._known[key] = [self._pool(p, float(load)) for p, load in enumerate(loads_rps)]
-        return self._known[key]
+        return [self._pool(p, float(load)) for p, load in enumerate(loads_rps)]
+
+    def _pool(self, p: int, load_rps: float) -> PoolInstances:
+        if (p, load_rps) not in self._known:
+            self._known[p, load_rps] = self._find_pool(p, load_rps)
+        return self._known[p, load_rps]
+
+    def _pool_cost(self, p: int, load_rps: float) -> float:
+        way = self._pool(p, load_rps)
+        if np.isinf(way.cost_w):
+            return np.inf
+        return self._weight * way.cost_w + float(self._prices @ way.usage)
 
     def _cost_at(self, loads_rps: FloatArray) -> float:
-        ways = self.instances(loads_rps)
-        return sum(self._weight * way.cost_w + float(self._prices @ way.usage) for way in ways)
+        return sum(self._pool_cost(p, float(load)) for p, load in enumerate(loads_rps))
 
     def _fill_below(self) -> None:
         group, cost = self._below, priced(self._below, self._prices, self._weight)
@@ -103,10 +113,12 @@ class SparePools:
         concave: npt.NDArray[np.bool_] = _least(self._below, starts) >= 0
         return concave
 
-    def _pool(self, p: int, load_rps: float) -> PoolInstances:
+    def _find_pool(self, p: int, load_rps: float) -> PoolInstances:
         options = np.array(self.group.pool_options(p), dtype=np.int64)
-        if load_rps <= 0 or options.size == 0:
+        if load_rps <= 0:
             return pool_instances(self.group, [])
+        if options.size == 0:
+            return PoolInstances((), np.inf, np.zeros(self.group.limits.size))
         if self._share is not None:
             return pool_instances(
                 self.group, self._one_pool.best(options, self._cost, load_rps, load_rps / (1 - self._share))[1]
@@ -141,7 +153,17 @@ class _OnePool:
         rest = load_rps - sum(n * rate for _, n, rate in parts)
         if part >= 0:
             parts.append((int(options[part]), 1, max(rest, 0.0)))
-        return total, parts
+        return min((total, parts), self._spread(parts, cost, load_rps), key=lambda way: way[0])
+
+    def _spread(self, parts: list[Part], cost: FloatArray, load_rps: float) -> tuple[float, list[Part]]:
+        """Return the cost and the loads when all instances are equally full: cheaper where curves are convex."""
+        group, total = self._group, 0.0
+        capacity = {k: float(group.breaks_rps[group.first_point[k + 1] - 1]) for k, _, _ in parts}
+        share = load_rps / max(sum(n * capacity[k] for k, n, _ in parts), load_rps)
+        for k, n, _ in parts:
+            points = slice(group.first_point[k], group.first_point[k + 1])
+            total += n * float(np.interp(share * capacity[k], group.breaks_rps[points], cost[points]))
+        return total if parts else np.inf, [(k, n, share * capacity[k]) for k, n, _ in parts]
 
     def useful(self, options: IntArray, cost: FloatArray, load_rps: float) -> IntArray:
         """Return the options, as indices into `options`, that full or idle instances may need."""

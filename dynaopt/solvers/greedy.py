@@ -76,16 +76,18 @@ class Greedy:
     ) -> tuple[Allocation | None, float]:
         """Return the best allocation without regard to the power cap, and what none can go below, in watts."""
         groups = groups_of(problem)
-        answers = [solve_group(self._pools(problem, group), max_nodes, gap, deadline_s) for group in groups]
+        answers = [solve_group(self._pools(problem, group, deadline_s), max_nodes, gap, deadline_s) for group in groups]
         bound_w = max(0.0, sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True)))
         if any(answer.chosen is None for answer in answers):
             return None, bound_w
         allocation = _allocation(problem, groups, answers)
         return allocation, min(bound_w * (1 - ROUNDING), allocation.power_w)
 
-    def _pools(self, problem: Problem, group: Group) -> Pools:
+    def _pools(self, problem: Problem, group: Group, deadline_s: float) -> Pools:
         reserve = problem.cluster.reserve
-        return PlainPools(group, self._room) if reserve == 0 else SparePools(group, self._room, reserve)
+        if reserve == 0:
+            return PlainPools(group, self._room)
+        return SparePools(group, self._room, reserve, deadline_s)
 
 
 def _allocation(problem: Problem, groups: list[Group], answers: list[GroupAnswer]) -> Allocation:
