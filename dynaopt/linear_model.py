@@ -11,7 +11,7 @@ from scipy import sparse
 
 from dynaopt.profile import FloatArray
 
-_LP_LINE_LENGTH = 200
+_LP_LINE_LENGTH = 110
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -53,6 +53,23 @@ class LinearModel:
     def families(self) -> tuple[str, ...]:
         """Families of rows, in the order of their first row."""
         return tuple(dict.fromkeys(name.partition("[")[0] for name in self.row_names))
+
+    def lp_text(self) -> str:
+        """Return the model in the LP format, as CPLEX defined it; brackets and commas in names become other signs."""
+        names = [_lp_name(name) for name in self.variable_names]
+        cost = np.flatnonzero(self.objective)
+        objective = [(float(self.objective[j]), names[j]) for j in cost]
+        lines = ["Minimize", *_wrap("obj:", [_term(*t) for t in objective] + [f"{self.offset:+.12g}"]), "Subject To"]
+        for n, name in enumerate(self.row_names):
+            cells = slice(self.rows.indptr[n], self.rows.indptr[n + 1])
+            terms = zip(self.rows.data[cells], self.rows.indices[cells], strict=True)
+            written = [_term(float(a), names[j]) for a, j in terms]
+            for suffix, sense, side in _sides(float(self.row_lower[n]), float(self.row_upper[n])):
+                lines += _wrap(f"{_lp_name(name)}{suffix}:", [*written, f"{sense} {side:.12g}"])
+        bounds = zip(self.lower, names, self.upper, strict=True)
+        lines += ["Bounds", *(f" {_bound(low)} <= {name} <= {_bound(high)}" for low, name, high in bounds)]
+        lines += ["General", *_wrap("", [name for name, whole in zip(names, self.is_integer, strict=True) if whole])]
+        return "\n".join([*lines, "End", ""])
 
     def without(self, families: Iterable[str]) -> LinearModel:
         """Return the model without some families of rows."""
@@ -125,3 +142,33 @@ class ModelBuilder:
             row_lower=np.array(row_lower, dtype=float),
             row_upper=np.array(row_upper, dtype=float),
         )
+
+
+def _lp_name(name: str) -> str:
+    return name.replace("[", "(").replace("]", ")").replace(",", "_")
+
+
+def _term(coefficient: float, name: str) -> str:
+    sign = "-" if coefficient < 0 else "+"
+    return f"{sign} {name}" if abs(coefficient) == 1 else f"{sign} {abs(coefficient):.12g} {name}"
+
+
+def _sides(lower: float, upper: float) -> list[tuple[str, str, float]]:
+    if lower == upper:
+        return [("", "=", lower)]
+    both = np.isfinite(lower) and np.isfinite(upper)
+    sides = [("_low" if both else "", ">=", lower), ("_high" if both else "", "<=", upper)]
+    return [side for side in sides if np.isfinite(side[2])]
+
+
+def _bound(value: float) -> str:
+    return f"{value:.12g}" if np.isfinite(value) else ("-inf" if value < 0 else "+inf")
+
+
+def _wrap(head: str, parts: Iterable[str]) -> list[str]:
+    lines = [f" {head}" if head else ""]
+    for part in parts:
+        if len(lines[-1]) + len(part) >= _LP_LINE_LENGTH:
+            lines.append(" ")
+        lines[-1] += f" {part}"
+    return lines

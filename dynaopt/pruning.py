@@ -139,15 +139,14 @@ def _prune_pool(problem: Problem, at: int, max_load_rps: float) -> PrunedPool:
     cells = np.isfinite(grid.cost_w[:, 1:]) & ~_replaced_cells(grid)
     if not (fixed or spare_counts):
         points[:, 0] &= grid.cost_w[:, 0] < 0
-    limit = max_load_rps * (1 + ROUNDING)
-    points &= grid.rate_rps <= limit
-    cells &= grid.rate_rps[:-1] < limit
+    points &= grid.rate_rps <= max_load_rps * (1 + ROUNDING)
+    cells &= grid.rate_rps[:-1] < max_load_rps
     if not fixed:
         _split(grid, points, cells, spare_counts=spare_counts)
     return PrunedPool(
         pool=at,
         points=tuple(_point(grid, k, i) for k, i in np.argwhere(points)),
-        stretches=tuple(_stretches(grid, cells, limit)),
+        stretches=tuple(_stretches(grid, cells, max_load_rps)),
         max_load_rps=max_load_rps,
     )
 
@@ -253,7 +252,7 @@ def _point(grid: _Grid, k: int, i: int) -> Segment:
     return Segment(option=grid.options[k], lower_rps=rate, upper_rps=rate, lower_power_w=cost, upper_power_w=cost)
 
 
-def _stretches(grid: _Grid, cells: BoolArray, limit: float) -> list[Segment]:
+def _stretches(grid: _Grid, cells: BoolArray, max_load_rps: float) -> list[Segment]:
     """Join neighbouring cells of one straight part, and cut at the most that the pool can get."""
     found = []
     for k, option in enumerate(grid.options):
@@ -261,7 +260,7 @@ def _stretches(grid: _Grid, cells: BoolArray, limit: float) -> list[Segment]:
         for first, last in pairwise(breaks):
             runs = np.flatnonzero(np.diff(np.concatenate([[False], cells[k, first:last], [False]]).astype(int)))
             for begin, end in runs.reshape(-1, 2) + first:
-                lower, upper = grid.rate_rps[begin], min(grid.rate_rps[end], limit)
+                lower, upper = grid.rate_rps[begin], min(grid.rate_rps[end], max_load_rps)
                 costs = np.interp([lower, upper], grid.rate_rps[[begin, end]], grid.cost_w[k, [begin, end]])
                 found.append(
                     Segment(

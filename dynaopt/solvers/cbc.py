@@ -17,10 +17,13 @@ from dynaopt.profile import FloatArray
 from dynaopt.solvers.milp import MilpSolver, Outcome
 
 _BOUND = re.compile(r"\b[Bb]ound:\s+(-?[0-9][0-9.eE+-]*)")
-_INFEASIBLE = re.compile(
-    r"^ *(Row reductions: infeasible|Bound tightening: INFEASIBLE|Problem is infeasible|Result - Problem proven infeasible)",
-    re.MULTILINE,
+_PROOFS = (
+    "Row reductions: infeasible",
+    "Bound tightening: INFEASIBLE",
+    "Problem is infeasible",
+    "Result - Problem proven infeasible",
 )
+_INFEASIBLE = re.compile(rf"^ *({'|'.join(_PROOFS)})", re.MULTILINE)
 
 
 class Cbc(MilpSolver):
