@@ -94,11 +94,12 @@ def week_cases(name: str, num_windows: int) -> list[Case]:
     """Sample windows evenly over load."""
     family = name.rpartition("-")[2]
     numbers = sample_windows(shipped_demand(name), num_windows)
+    rates_rps = shipped_demand(name).total_rates_rps.sum(axis=1)
     return [
         Case(
             name=f"{family}-w{number:04d}",
             family=family,
-            level="",
+            level=f"{rates_rps[number]:.1f}",
             quick=False,
             build=partial(window_problem, name, number),
         )
