@@ -228,6 +228,8 @@ def _serve(
         if steps > 1:
             context += 0.5 * batch * (steps - 1)
             duration_s, power_w = iteration(engine.coefficients, 0.0, 0.0, batch, context)
+            # The middle iteration is a little longer than the first: do not leap beyond the one in which one arrives.
+            steps = min(steps, _steps_until(requests, counters, now_s, duration_s))
         next_s = now_s + steps * duration_s
         counted_s = _overlap(now_s, next_s, begin_s, end_s)
         energy_j += power_w * counted_s
@@ -316,15 +318,21 @@ def _next_prompt(engine: Engine, requests: Requests, prompts: _Prompts, counters
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]
+def _steps_until(requests: Requests, counters: IntArray, now_s: float, duration_s: float) -> int:
+    """Count the iterations until the next request arrives, the one in which it does included."""
+    if counters[_ARRIVED] == len(requests.arrival_s):
+        return MAX_LEAP
+    until_s = min(requests.arrival_s[counters[_ARRIVED]] - now_s, MAX_LEAP * duration_s)
+    steps = int(np.ceil(until_s / duration_s))
+    return max(1, steps)
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
 def _steps_alone(
     requests: Requests, decodes: _Decodes, counters: IntArray, max_leap: int, now_s: float, duration_s: float
 ) -> int:
     """Count the iterations, this one included, until a sequence ends or a request arrives."""
-    steps = max_leap
-    if counters[_ARRIVED] < len(requests.arrival_s):
-        until_s = requests.arrival_s[counters[_ARRIVED]] - now_s
-        if until_s < max_leap * duration_s:
-            steps = max(1, int(np.ceil(until_s / duration_s)))
+    steps: int = min(max_leap, _steps_until(requests, counters, now_s, duration_s))
     ring = len(decodes.ending_tokens)
     at = counters[_ITERATION] % ring
     for step in range(1, steps):

@@ -20,9 +20,11 @@ _FIRST_SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.96)
 # The last load is found to within 1 %, and a gap is not split below this share of the load above it.
 _LAST_WITHIN = 0.01
 _LAST_STEP = 1.05
-_CLOSEST = 0.003
-# A level more costs 1; passing the tolerance by a tenth of it costs as much, and large misses far more than many small.
+_CLOSEST = 0.001
+# A level more costs 1; each miss costs as much as some, by a tenth of the tolerance one more, and large ones far more.
+_LEVELS_PER_MISS = 3.0
 _LEVELS_PER_TOLERANCE = 10.0
+_LEVELS_PER_STRICT_MISS = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -45,7 +47,7 @@ class Limits:
     tolerance
         By what share the line between its neighbours may miss a level.
     max_measured
-        Most loads to measure.
+        Most loads to measure up to the last.
     """
 
     stop: FloatArray
@@ -53,7 +55,7 @@ class Limits:
     relevant_from: FloatArray
     floor: FloatArray
     tolerance: float = 0.018
-    max_measured: int = 36
+    max_measured: int = 48
 
 
 def sample_curve(
@@ -93,13 +95,16 @@ def sample_curve(
     last = rounded(find_last(passes, guess, step=_LAST_STEP, within=_LAST_WITHIN), 4)
     for share in _FIRST_SHARES:
         at(last * share)
-    while len(seen) < limits.max_measured:
-        loads, values = _up_to(seen, last)
-        gap = _gap_to_split(loads, left_out_errors(loads, values, limits), limits.tolerance)
+    loads, values = _up_to(seen, last)
+    while len(loads) < limits.max_measured:
+        strict, other = _errors_by_kind(loads, values, limits)
+        gap = _gap_to_split(loads, strict, limits.tolerance)
+        if gap is None:
+            gap = _gap_to_split(loads, other, limits.tolerance)
         if gap is None:
             break
         at(0.5 * (loads[gap] + loads[gap + 1]))
-    loads, values = _up_to(seen, last)
+        loads, values = _up_to(seen, last)
     kept = fewest_levels(loads, values, limits)
     return loads[kept], values[kept]
 
@@ -147,9 +152,7 @@ def left_out_errors(loads: FloatArray, values: FloatArray, limits: Limits) -> Fl
     numpy.ndarray
         Shape (levels - 2,).
     """
-    share = ((loads[1:-1] - loads[:-2]) / (loads[2:] - loads[:-2]))[:, None]
-    lines = values[:-2] + share * (values[2:] - values[:-2])
-    return _missed(lines, values[1:-1], limits)
+    return np.maximum(*_errors_by_kind(loads, values, limits))
 
 
 def fewest_levels(loads: FloatArray, values: FloatArray, limits: Limits) -> list[int]:
@@ -168,21 +171,23 @@ def fewest_levels(loads: FloatArray, values: FloatArray, limits: Limits) -> list
         Ascending; the first and the last level are always kept.
     """
     n = len(loads)
-    errors = np.zeros((n, n, n))  # of level j on the line from i to k
+    penalty = np.zeros((n, n, n))  # of level j on the line from i to k
     for i in range(n):
         for k in range(i + 2, n):
             share = ((loads[i + 1 : k] - loads[i]) / (loads[k] - loads[i]))[:, None]
             lines = values[i] + share * (values[k] - values[i])
-            errors[i, i + 1 : k, k] = _missed(lines, values[i + 1 : k], limits)
-    inside = _penalty(errors.max(axis=1), limits.tolerance)
-    between = _penalty(errors, limits.tolerance)
+            strict, other = _missed(lines, values[i + 1 : k], limits)
+            penalty[i, i + 1 : k, k] = np.maximum(
+                _LEVELS_PER_STRICT_MISS * _penalty(strict, limits.tolerance), _penalty(other, limits.tolerance)
+            )
+    inside = penalty.max(axis=1)
     # cost[i, j]: of the best choice that ends with the levels i and j.
     cost = np.full((n, n), np.inf)
     before = np.zeros((n, n), dtype=int)
     cost[0] = 1 + inside[0]
     for j in range(2, n):
         for i in range(1, j):
-            choices = cost[:i, i] + between[:i, i, j]
+            choices = cost[:i, i] + penalty[:i, i, j]
             before[i, j] = int(np.argmin(choices))
             cost[i, j] = 1 + choices[before[i, j]] + inside[i, j]
     kept = [n - 1, int(np.argmin(cost[: n - 1, n - 1]))]
@@ -198,11 +203,17 @@ def rounded(value: float, digits: int) -> float:
 
 def _penalty(errors: FloatArray, tolerance: float) -> FloatArray:
     excess = np.maximum(0.0, errors / tolerance - 1)
-    return np.asarray(_LEVELS_PER_TOLERANCE * excess + excess**3)
+    return np.where(excess > 0, _LEVELS_PER_MISS + _LEVELS_PER_TOLERANCE * excess + excess**3, 0.0)
 
 
-def _missed(lines: FloatArray, values: FloatArray, limits: Limits) -> FloatArray:
-    """Return by what share the lines miss each level.
+def _errors_by_kind(loads: FloatArray, values: FloatArray, limits: Limits) -> tuple[FloatArray, FloatArray]:
+    share = ((loads[1:-1] - loads[:-2]) / (loads[2:] - loads[:-2]))[:, None]
+    lines = values[:-2] + share * (values[2:] - values[:-2])
+    return _missed(lines, values[1:-1], limits)
+
+
+def _missed(lines: FloatArray, values: FloatArray, limits: Limits) -> tuple[FloatArray, FloatArray]:
+    """Return by what share the lines miss each level, at worst over the values that always count, and over the others.
 
     A value outside the range in which it is relevant counts as the nearer end; and values with such a range count only
     where either the level itself or the lines pass none of the upper ends.
@@ -210,9 +221,11 @@ def _missed(lines: FloatArray, values: FloatArray, limits: Limits) -> FloatArray
     clipped = np.clip(values, limits.relevant_from, limits.relevant)
     clipped_lines = np.clip(lines, limits.relevant_from, limits.relevant)
     errors = np.abs(clipped_lines - clipped) / np.maximum(clipped, limits.floor)
+    always = np.isinf(limits.relevant)
     usable = np.all(values <= limits.relevant, axis=1) | np.all(lines <= limits.relevant, axis=1)
-    counted = np.where(np.isinf(limits.relevant) | usable[:, None], errors, 0.0)
-    return np.asarray(counted.max(axis=1, initial=0.0))
+    strict = errors[:, always].max(axis=1, initial=0.0)
+    other = np.where(usable, errors[:, ~always].max(axis=1, initial=0.0), 0.0)
+    return strict, other
 
 
 def _up_to(seen: dict[float, FloatArray], last: float) -> tuple[FloatArray, FloatArray]:

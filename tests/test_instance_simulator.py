@@ -182,14 +182,14 @@ class TestProperties:
     def test_leaps_change_next_to_nothing(
         self, engine: Engine, input_tokens: int, output_tokens: int, rate_rps: float
     ) -> None:
-        """Tests power and latencies with and without leaps: within 0.05 % and 0.3 %."""
-        requests = _poisson(rate_rps, 20_000, input_tokens, output_tokens)
+        """Tests power with and without leaps to 0.05 %, medians to 0.3 % and P99s, which chance moves more, to 1 %."""
+        requests = _poisson(rate_rps, 60_000, input_tokens, output_tokens)
         leaping, walking = serve(engine, requests), serve(engine, requests, max_leap=1)
         assert leaping.power_w == pytest.approx(walking.power_w, rel=5e-4)
         assert leaping.num_iterations == pytest.approx(walking.num_iterations, rel=5e-3)
-        for q in (0.5, 0.99):
-            assert leaping.ttft_quantile_s(q) == pytest.approx(walking.ttft_quantile_s(q), rel=3e-3)
-            assert leaping.tbt_quantile_s(q) == pytest.approx(walking.tbt_quantile_s(q), rel=3e-3)
+        for q, tolerance in ((0.5, 3e-3), (0.99, 1e-2)):
+            assert leaping.ttft_quantile_s(q) == pytest.approx(walking.ttft_quantile_s(q), rel=tolerance)
+            assert leaping.tbt_quantile_s(q) == pytest.approx(walking.tbt_quantile_s(q), rel=tolerance)
 
     def test_same_stream_same_run(self, engine: Engine) -> None:
         """Tests that nothing is left to chance, and that the stream is not changed."""
