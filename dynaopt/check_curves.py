@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,8 @@ def read_curves(groups: pd.DataFrame, profiles: Mapping[str, Profile], slo: Slo,
     names = ("last_rate_rps", "power_w", "ttft_p99_s", "tbt_p99_s", "ttft_bound_s", "tbt_bound_s", "capacity_rps")
     columns = {name: np.full(len(groups), np.nan) for name in names}
     known = np.zeros(len(groups), dtype=np.bool_)
-    for (model, tp, mhz, pool), rows in groups.groupby(["model", "tp", "frequency_mhz", "pool"]).indices.items():
+    for key, rows in groups.groupby(["model", "tp", "frequency_mhz", "pool"]).indices.items():
+        model, tp, mhz, pool = cast("tuple[str, int, int, str]", key)
         if model not in profiles or pool not in REQUEST_CLASSES or (tp, mhz, pool) not in profiles[model].curves:
             continue
         curve = profiles[model].curves[tp, mhz, pool]

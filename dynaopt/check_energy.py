@@ -48,7 +48,7 @@ def check_energy(
 
 def numbers(table: pd.DataFrame, column: str) -> FloatArray:
     """Return a column as numbers, NaN where a cell is empty."""
-    return table[column].astype(float).to_numpy()
+    return np.asarray(table[column], dtype=np.float64)
 
 
 def _energies(
@@ -87,7 +87,7 @@ def gap_of(energy_j: FloatArray, bound_j: FloatArray) -> FloatArray:
 
 def _without_answer(evidence: Evidence, windows: pd.DataFrame) -> Iterator[Violation]:
     for column in ANSWER_COLUMNS:
-        for window in np.flatnonzero(~evidence.answered & windows[column].notna().to_numpy()):
+        for window in np.flatnonzero(~evidence.answered & windows[column].notna().to_numpy()).tolist():
             yield Violation(
                 kind=ViolationKind.NO_ANSWER,
                 window_start=evidence.starts[window],

@@ -120,7 +120,7 @@ def of_groups(
     evidence: Evidence, kind: ViolationKind, bad: BoolArray, found: FloatArray, expected: FloatArray, text: str
 ) -> Iterable[Violation]:
     """Write down violations of rows of instances, where `bad`; `text` says what was expected, {} being the number."""
-    for at in np.flatnonzero(bad):
+    for at in np.flatnonzero(bad).tolist():
         row = evidence.groups.iloc[at]
         yield Violation(
             kind=kind,
@@ -149,7 +149,7 @@ def of_windows(
     evidence: Evidence, kind: ViolationKind, bad: BoolArray, found: FloatArray, expected: FloatArray, text: str
 ) -> Iterable[Violation]:
     """Write down violations of windows, where `bad`; `text` says what was expected, {} being the number."""
-    for window in np.flatnonzero(bad):
+    for window in np.flatnonzero(bad).tolist():
         yield Violation(
             kind=kind,
             window_start=evidence.starts[window],

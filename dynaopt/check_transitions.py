@@ -44,7 +44,8 @@ def check_transitions(evidence: Evidence, transitions: pd.DataFrame) -> tuple[Fl
         energy_j += model_j
         for column, expected in (("num_started", np.maximum(change, 0)), ("num_stopped", np.maximum(-change, 0))):
             violations += _counts(evidence, model, tps, _pivot(stated, column, tps, len(energy_j)), expected, column)
-        found_j = np.bincount(stated["window"], weights=stated["energy_j"], minlength=len(energy_j))
+        found_j = np.zeros_like(energy_j)
+        np.add.at(found_j, stated["window"].to_numpy(), stated["energy_j"].to_numpy(float))
         violations += _energies(evidence, model, found_j, model_j)
         violations += _rows(evidence, stated, profile)
     return energy_j, violations
@@ -74,7 +75,8 @@ def _energy_j(gpu_changes: FloatArray, start_up: StartUp, start_up_gpu_w: float)
     taken = np.maximum(gpu_changes, 0).sum(axis=1)
     given_up = np.maximum(-gpu_changes, 0).sum(axis=1)
     resharded = np.minimum(taken, given_up)
-    return start_up_gpu_w * (resharded * start_up.reshard_s + (taken - resharded) * start_up.cold_s)
+    busy_s: FloatArray = resharded * start_up.reshard_s + (taken - resharded) * start_up.cold_s
+    return start_up_gpu_w * busy_s
 
 
 def _counts(
@@ -91,7 +93,7 @@ def _counts(
 
 
 def _energies(evidence: Evidence, model: str, found: FloatArray, expected: FloatArray) -> Iterator[Violation]:
-    for window in np.flatnonzero(differ(found, expected)):
+    for window in np.flatnonzero(differ(found, expected)).tolist():
         yield Violation(
             kind=ViolationKind.TRANSITION_ENERGY,
             window_start=evidence.starts[window],
@@ -106,7 +108,7 @@ def _rows(evidence: Evidence, stated: pd.DataFrame, profile: Profile) -> Iterato
     start_up, found_j = profile.metadata.start_up, stated["energy_j"].to_numpy(float)
     gpus_w = (stated["num_started"] * stated["tp"]).to_numpy(float) * profile.metadata.power.start_up_gpu_w
     least_j, most_j = (gpus_w * f(start_up.reshard_s, start_up.cold_s) for f in (min, max))
-    for at in np.flatnonzero(exceeds(found_j, most_j) | exceeds(least_j, found_j)):
+    for at in np.flatnonzero(exceeds(found_j, most_j) | exceeds(least_j, found_j)).tolist():
         row = stated.iloc[at]
         yield Violation(
             kind=ViolationKind.TRANSITION_ENERGY,

@@ -103,7 +103,7 @@ def _numbers(evidence: Evidence) -> Iterable[Violation]:
 def _impossible(
     evidence: Evidence, table: pd.DataFrame, values: FloatArray, bad: BoolArray, expected: str
 ) -> Iterable[Violation]:
-    for at in np.flatnonzero(bad):
+    for at in np.flatnonzero(bad).tolist():
         row = table.iloc[at]
         yield Violation(
             kind=ViolationKind.IMPOSSIBLE_NUMBER,
@@ -220,7 +220,7 @@ def _fixed_mix(evidence: Evidence) -> Iterable[Violation]:
 
 
 def _no_answer(evidence: Evidence) -> Iterable[Violation]:
-    for window in np.flatnonzero(~evidence.answered):
+    for window in np.flatnonzero(~evidence.answered).tolist():
         yield Violation(
             kind=ViolationKind.NO_ANSWER,
             window_start=evidence.starts[window],

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from dynaopt.profile import ClassCuts, FloatArray, LoadCurve, Metadata, Power, Profile, StartUp
+from dynaopt.profile import ClassCuts, LoadCurve, Metadata, Power, Profile, StartUp
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.slo import Slo
 
@@ -64,21 +64,20 @@ def _curve(key: tuple[int, int, str], exponent: float, luck: float) -> LoadCurve
     clock = mhz / _TOP_MHZ
     end_rps = luck * (tp / 8) ** 0.85 * clock**0.6 / cost_s
     ttft_bound_s, tbt_bound_s = Slo.table_iv().of(request_class)
-    unloaded = 0.3 * (8 / tp) ** 0.5 * clock**-0.8
+    tail = 1 + 2.5 * _LOADS**4
+    ttft_s = tail * (ttft_bound_s * (0.3 * (8 / tp) ** 0.5 * clock**-0.8))
+    tbt_s = tail * (tbt_bound_s * 0.25 * clock**-0.5)
     return LoadCurve(
         tp=tp,
         frequency_mhz=mhz,
         request_class=request_class,
         rate_rps=_LOADS * end_rps,
         power_w=tp * (70 + 30 * clock + 480 * clock**1.3 * _LOADS**exponent),
-        **_latencies("ttft", ttft_bound_s * unloaded),
-        **_latencies("tbt", tbt_bound_s * 0.25 * clock**-0.5),
+        ttft_p50_s=ttft_s / 2,
+        ttft_p99_s=ttft_s,
+        tbt_p50_s=tbt_s / 2,
+        tbt_p99_s=tbt_s,
     )
-
-
-def _latencies(name: str, unloaded_s: float) -> dict[str, FloatArray]:
-    tail_s = unloaded_s * (1 + 2.5 * _LOADS**4)
-    return {f"{name}_p50_s": tail_s / 2, f"{name}_p99_s": tail_s}
 
 
 def _metadata(name: str, model: str) -> Metadata:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from dynaopt.lengths import SERVICE_REQUESTS, merged, service_lengths
 from dynaopt.phase_errors import Comparison
@@ -105,7 +104,7 @@ def table_energies(profile: Profile, table: pd.DataFrame, slo: Slo, *, counts_ou
 def _compare(profile: Profile, table: pd.DataFrame, slo: Slo, reading: _Reading) -> tuple[Comparison, ...]:
     cells = table_energies(profile, table, slo, counts_output=reading.counts_output)
     both = cells[cells["meets_slo"] & cells["kept"]]
-    rank = spearmanr(both["energy_wh"], both["request_j"]).statistic if len(both) > 1 else 0.0
+    rank = both["energy_wh"].rank().corr(both["request_j"].rank()) if len(both) > 1 else 0.0
     parts = {
         "SLO kept": (cells["meets_slo"] != cells["kept"]).to_numpy(float),
         "cheapest TP": _disagreements(cells, "tp"),

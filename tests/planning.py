@@ -1,6 +1,6 @@
 """Small horizons for tests of planning, and the program that is killed in some of them.
 
-Run as a program it plans `make_week` into a folder: ``python -m tests.planning OUT SOLVER WORKERS KILL``, where KILL is
+Run as a program it plans `make_week` into a folder: ``python -m planning OUT SOLVER WORKERS KILL``, where KILL is
 ``never``, ``window:N`` (the process kills itself once N windows are done), ``replace:N`` (at the N-th file moved into
 place) or ``outside`` (it says when it has begun, and somebody else does).
 """
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import simple_solver
+from builders import make_profile, same_for_all_classes
 
 from dynaopt import window_worker
 from dynaopt.demand import Demand
@@ -22,8 +24,6 @@ from dynaopt.horizon import plan
 from dynaopt.profile import Profile
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.schedule import Schedule
-from tests import simple_solver
-from tests.builders import make_profile, same_for_all_classes
 
 START = pd.Timestamp("2024-05-12T00:00:00Z")
 OPTIONS: dict[str, Any] = {"num_gpus": 64, "headroom": 0.0}

@@ -48,4 +48,4 @@ class Simple:
 
 def register() -> None:
     """Add it to the registry of this process."""
-    solvers._SOLVERS[NAME] = "tests.simple_solver:Simple"
+    solvers._SOLVERS[NAME] = "simple_solver:Simple"

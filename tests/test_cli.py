@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from profile_faults import TINY
 
 import dynaopt
 from dynaopt import cli, cli_plan
 from dynaopt.cli import main
 from dynaopt.schedule_io import read_schedule
-from tests.profile_faults import TINY
 
 DEMAND = Path(__file__).parent / "data" / "small" / "demand.csv"
 PLAN = ["plan", str(DEMAND), "--profile", str(TINY), "--workers", "1"]

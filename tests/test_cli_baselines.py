@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_cli import DEMAND
 
 from dynaopt.cli_baselines import find_baselines
 from dynaopt.demand import Demand, read_demand
 from dynaopt.horizon import plan
 from dynaopt.profile import LoadCurve, Profile
 from dynaopt.single_pool import best_single_pool, single_pool
-from tests.test_cli import DEMAND
 
 USUAL = "single pool, TP8 at 1980 MHz"
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from builders import make_metadata
 
 from dynaopt.cli_input import DemandOptions, kind_of, load_demand
 from dynaopt.demand import Demand
 from dynaopt.errors import InputError, InvalidInputError
 from dynaopt.profile import ClassCuts, Profile
-from tests.builders import make_metadata
 
 DEMAND = Path(__file__).parent / "data" / "small" / "demand.csv"
 ROWS = ["2024-05-12 00:00:01.5+00:00,100,10", "2024-05-12 00:03:00+00:00,3000,400", "2024-05-12 00:07:00+00:00,100,10"]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from profile_faults import TINY
 
 from dynaopt import cli_profile
 from dynaopt.cli import main
 from dynaopt.profile import Profile
 from dynaopt.profile_io import list_profiles, write_profile
-from tests.profile_faults import TINY
 
 
 def test_list_names_the_shipped_profiles(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from test_cli import DEMAND
 
 from dynaopt.cli import main
 from dynaopt.demand import read_demand
-from tests.test_cli import DEMAND
 
 SOME = [("00:00:01", 100, 10), ("00:03:00", 3000, 400), ("00:03:30.25", 300, 20), ("00:07:00", 100, 10)]
 

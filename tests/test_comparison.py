@@ -1,9 +1,9 @@
 """Tests of the table that sets a plan beside its baselines."""
 
 import pytest
+from sample_schedule import make_schedule
 
 from dynaopt.comparison import comparison_columns, comparison_rows, saving
-from tests.sample_schedule import make_schedule
 
 
 def _cells(*args) -> dict[str, list[str | None]]:

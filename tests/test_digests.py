@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from planning import make_small_profile, make_week
 
 from dynaopt.demand import Demand, read_demand, write_demand
 from dynaopt.digests import demand_digest, profile_digest
 from dynaopt.profile import Profile
-from tests.planning import make_small_profile, make_week
 
 
 def test_a_demand_has_one_digest_however_it_is_stored(tmp_path: Path) -> None:

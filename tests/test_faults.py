@@ -13,15 +13,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from profile_faults import FAULTS as PROFILE_FAULTS
+from profile_faults import TINY, faulty_profile
+from test_schedule_io import FAULTS as SCHEDULE_FAULTS
+from test_schedule_io import faulty_schedule
 
 from dynaopt.cli import main
 from dynaopt.cli_input import DemandOptions, load_demand
 from dynaopt.errors import InputError
 from dynaopt.profile_io import read_profile
-from tests.profile_faults import FAULTS as PROFILE_FAULTS
-from tests.profile_faults import TINY, faulty_profile
-from tests.test_schedule_io import FAULTS as SCHEDULE_FAULTS
-from tests.test_schedule_io import faulty_schedule
 
 DATA = Path(__file__).parent / "data"
 DEMAND = DATA / "small" / "demand.csv"

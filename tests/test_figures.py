@@ -5,9 +5,9 @@ import inspect
 import plotly.graph_objects as go
 import plotly.io
 import pytest
+from sample_schedule import make_schedule
 
 from dynaopt import figures
-from tests.sample_schedule import make_schedule
 
 ALL = (figures.demand, figures.gpus, figures.clock, figures.power, figures.class_rates)
 UNITS = {"demand": "requests/s", "gpus": "GPUs", "clock": "MHz", "power": "kW", "class_rates": "requests/s"}

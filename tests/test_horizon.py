@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import simple_solver
+from planning import OPTIONS, contents, make_small_profile, make_week, plan_simply
 
 from dynaopt.check import check
 from dynaopt.demand import Demand
@@ -17,18 +19,16 @@ from dynaopt.errors import InvalidInputError, SolverError, UnknownNameError
 from dynaopt.horizon import plan
 from dynaopt.schedule import ALLOCATION_COLUMNS, ROUTE_COLUMNS, TRANSITION_COLUMNS, WINDOW_COLUMNS
 from dynaopt.schedule_io import read_schedule
-from tests import simple_solver
-from tests.planning import OPTIONS, contents, make_small_profile, make_week, plan_simply
 
-ROOT = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
 
 
 def run_plan(out: Path, kill: str = "never", *, solver: str = "simple", workers: int = 1, sleep_s: float = 0.0) -> int:
     """Plan in a process of its own and return its exit code, -9 if it was killed."""
-    command = [sys.executable, "-m", "tests.planning", str(out), solver, str(workers), kill]
+    command = [sys.executable, "-m", "planning", str(out), solver, str(workers), kill]
     env = {**os.environ, "SIMPLE_SLEEP_S": str(sleep_s)}
     # A worker that outlived its killed parent would hold the output open, and the limit would end the test.
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=TESTS, env=env, capture_output=True, text=True, timeout=240)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode
 
@@ -298,11 +298,11 @@ def test_a_process_that_dies_while_it_moves_files_is_resumed(tmp_path: Path, und
 def test_kill_9_of_the_whole_group_at_random_moments(tmp_path: Path, undisturbed: Path) -> None:
     """Tests five deaths at random moments after planning began, then a run to the end."""
     out, rng = tmp_path / "plan", random.Random(7)
-    command = [sys.executable, "-m", "tests.planning", str(out), "simple", "1", "outside"]
+    command = [sys.executable, "-m", "planning", str(out), "simple", "1", "outside"]
     for _ in range(5):
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=TESTS,
             env={**os.environ, "SIMPLE_SLEEP_S": "0.01"},
             stdout=subprocess.PIPE,
             start_new_session=True,

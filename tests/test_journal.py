@@ -133,9 +133,9 @@ def test_half_written_files_are_cleared(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_share_a_journal(tmp_path: Path) -> None:
     """Tests that the second is told, and may go on when the first has ended."""
-    program = "import sys; from tests.test_journal import *; exec('with open_journal(Path(sys.argv[1])): pass')"
+    program = "import sys; from test_journal import *; exec('with open_journal(Path(sys.argv[1])): pass')"
     command = [sys.executable, "-c", program, str(tmp_path)]
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parent
     with open_journal(tmp_path):
         second = subprocess.run(command, cwd=root, capture_output=True, text=True)
         assert "expected a folder in which no other plan runs" in second.stderr

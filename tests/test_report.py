@@ -5,13 +5,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from builders import make_metadata
 from plotly.offline import get_plotlyjs
+from sample_schedule import make_schedule, renamed
 
 from dynaopt.profile import Profile, Provenance
 from dynaopt.report import MOST_UNSOLVED_SHOWN, write_report
 from dynaopt.violations import Violation, ViolationKind
-from tests.builders import make_metadata
-from tests.sample_schedule import make_schedule, renamed
 
 
 class _Outline(HTMLParser):

@@ -1,8 +1,7 @@
 """Tests of the schedule type: its sums, its summary and what it shows of itself."""
 
 import pytest
-
-from tests.sample_schedule import make_schedule
+from sample_schedule import make_schedule
 
 
 def test_sums_are_over_answered_windows() -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from planning import make_week, plan_simply
 
 from dynaopt.errors import InputError, InvalidInputError, MissingFileError
 from dynaopt.schedule import Schedule
 from dynaopt.schedule_io import read_schedule, read_schedule_metadata, remove_schedule, write_schedule
 from dynaopt.tables import write_table
-from tests.planning import make_week, plan_simply
 
 DATA = Path(__file__).parent / "data" / "schedules"
 TABLES = ("allocations", "routes", "transitions", "windows")

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from planning import make_small_profile, make_week
 
 from dynaopt.problem import Cluster
 from dynaopt.schedule import ScheduleMetadata
 from dynaopt.schedule_metadata import describe, make_metadata
 from dynaopt.slo import Slo
-from tests.planning import make_small_profile, make_week
 
 
 def make(**changes: Any) -> ScheduleMetadata:

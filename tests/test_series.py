@@ -2,10 +2,10 @@
 
 import pandas as pd
 import pytest
+from sample_schedule import SHARES, make_schedule
 
 from dynaopt import series
 from dynaopt.request_class import REQUEST_CLASSES
-from tests.sample_schedule import SHARES, make_schedule
 
 
 def test_gpus_are_counted_by_tensor_parallel_degree() -> None:

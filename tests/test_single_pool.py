@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from builders import make_curve, make_metadata
 
 from dynaopt.demand import Demand
 from dynaopt.errors import InvalidInputError, NoSolutionError, UnknownNameError
@@ -14,7 +15,6 @@ from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.schedule import ALLOCATION_COLUMNS, ROUTE_COLUMNS, WINDOW_COLUMNS
 from dynaopt.single_pool import best_single_pool, nearest_mix, single_pool
 from dynaopt.slo import Slo
-from tests.builders import make_curve, make_metadata
 
 START = pd.Timestamp("2024-05-14T18:00:00Z")
 CHAT = Mix(name="ALL-chat", shares={"SS": 0.5, "LL": 0.5})

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import pytest
+from builders import make_profile, same_for_all_classes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,6 @@ from dynaopt.errors import InvalidInputError
 from dynaopt.profile import Profile
 from dynaopt.schedule import TRANSITION_COLUMNS
 from dynaopt.transitions import count_starts, find_transitions
-from tests.builders import make_profile, same_for_all_classes
 
 START = pd.Timestamp("2024-05-14T18:05:00Z")
 TPS = np.array([2, 4, 8])

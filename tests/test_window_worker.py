@@ -3,14 +3,14 @@
 import time
 
 import pytest
+import simple_solver
+from planning import make_small_profile, make_week
 
 from dynaopt import window_worker
 from dynaopt.answers import Answers, window_numbers
 from dynaopt.problem import Cluster
 from dynaopt.slo import Slo
 from dynaopt.window_worker import Task, Window, solve_windows
-from tests import simple_solver
-from tests.planning import make_small_profile, make_week
 
 
 def make_task(solver: str = simple_solver.NAME) -> Task:
