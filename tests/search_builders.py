@@ -1,0 +1,41 @@
+"""Small groups of pools for tests of the tree search."""
+
+import numpy as np
+from builders import make_curve, make_problem, make_profile
+
+from dynaopt.flat_problem import Group, groups_of
+from dynaopt.load_sets import NUM_CLASSES
+from dynaopt.problem import Problem
+from dynaopt.request_class import REQUEST_CLASSES
+
+AT = {name: number for number, name in enumerate(REQUEST_CLASSES)}
+
+
+def two_size_problem(
+    rates: dict[str, float], classes: tuple[str, ...] = ("SS", "MM", "LL"), **cluster: object
+) -> Problem:
+    """Pose a problem with two configurations: TP2 carries 1 request/s at 50 to 100 W, TP8 4 at 100 to 320 W.
+
+    Pools of longer classes draw a tenth more for each step in the list of classes.
+    """
+    curves = [
+        make_curve(tp, 1000, name, [(r, (1 + 0.1 * n) * w) for r, w in points])
+        for n, name in enumerate(classes)
+        for tp, points in ((2, [(0, 50), (1, 100)]), (8, [(0, 100), (1, 200), (4, 320)]))
+    ]
+    return make_problem(make_profile(curves), rates, **cluster)  # type: ignore[arg-type]
+
+
+def only_group(problem: Problem) -> Group:
+    """Return the group of a problem that has one."""
+    groups = [group for group in groups_of(problem) if group.pools]
+    assert len(groups) == 1
+    return groups[0]
+
+
+def loads(**by_class: float) -> np.ndarray:
+    """Return the loads of the nine pools."""
+    found = np.zeros(NUM_CLASSES)
+    for name, rate in by_class.items():
+        found[AT[name]] = rate
+    return found
