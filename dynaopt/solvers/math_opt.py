@@ -13,6 +13,7 @@ from ortools.math_opt.solvers import highs_pb2
 from dynaopt.errors import SolverError
 from dynaopt.linear_model import LinearModel
 from dynaopt.solvers.milp import MilpSolver, Outcome
+from dynaopt.solvers.quiet import silenced_stdout
 
 _INFEASIBLE = (mathopt.TerminationReason.INFEASIBLE, mathopt.TerminationReason.INFEASIBLE_OR_UNBOUNDED)
 _ANSWERED = (
@@ -39,7 +40,8 @@ class _MathOpt(MilpSolver):
             **self.parameters(),
         )
         try:
-            result = mathopt.solve(load_math_opt(model), self.solver_type, params=parameters)
+            with silenced_stdout():
+                result = mathopt.solve(load_math_opt(model), self.solver_type, params=parameters)
         except (ValueError, RuntimeError, AttributeError) as error:
             # MathOpt turns some status codes into an AttributeError of its own.
             raise SolverError(f"{self.name} failed: {error}") from error
