@@ -37,6 +37,9 @@ class Pools(Protocol):
     def instances(self, loads_rps: FloatArray) -> list[PoolInstances]:
         """Return the cheapest instances of each pool at its load."""
 
+    def covers(self, p: int, load_rps: float) -> list[PoolInstances]:
+        """Return ways to serve a load that take up little of several limits, which no prices yield."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupAnswer:
@@ -145,8 +148,9 @@ class _PriceSearch:
         worth = float(prices @ self.limits)
         if power_weight > 0:
             found = self.pools.search(self.max_nodes // 3, self.gap)
-        else:  # what is taken up is whole-numbered, so that a coarse gap proves as much
-            found = self.pools.search(MAX_NODES, 0.9 * float(prices[prices > 0].min()) / (worth + 1.0))
+        else:  # where what is taken up is whole-numbered, a coarse gap proves as much
+            is_whole = bool((prices == prices.round()).all())
+            found = self.pools.search(MAX_NODES, 0.9 / (worth + 1.0) if is_whole else self.gap)
         bound = found.lower - worth
         if power_weight > 0:
             self.lower_w = max(self.lower_w, bound)
@@ -188,9 +192,16 @@ class _PriceSearch:
             ambition *= 1.0 if self.lower_w > before else 0.7
         self._look_around(scale_w)
         if self.best.chosen is None:
-            for weights in (prices, *np.eye(self.limits.size)):
+            for weights in (prices, *np.eye(self.limits.size), *self._capacities()):
                 if np.isfinite(self.lower_w) and weights.any():
                     self.at(weights, power_weight=0.0)
+
+    def _capacities(self) -> list[FloatArray]:
+        """Return, for every pool, the capacity of what takes up each limit; as prices they show what is too little."""
+        group = self.pools.group
+        capacity = group.breaks_rps[group.first_point[1:] - 1]
+        ranges = (group.pool_options(p) for p in range(len(group.pools)))
+        return [(group.usage[:, k.start : k.stop] * capacity[k.start : k.stop]).max(axis=1) for k in ranges if len(k)]
 
     def _look_around(self, scale_w: float) -> None:
         """Try prices around the best, and such that pools keep to some limits only, for answers no price yields."""
@@ -226,6 +237,9 @@ class _PriceSearch:
                 for own, way in zip(ways, self.pools.instances(loads_rps), strict=True):
                     own.append(way)
         for loads_rps, ways in zip(candidates, alternatives, strict=True):
+            if self.limits.size > 1:
+                for p, own in enumerate(ways):
+                    own += self.pools.covers(p, float(loads_rps[p]))
             chosen = pick(ways, self.limits)
             if chosen is not None and sum(way.cost_w for way in chosen) < self.best.cost_w:
                 self.best = GroupAnswer(loads_rps, chosen, self.lower_w)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dynaopt.envelope import FloatArray
 from dynaopt.flat_problem import Group
+from dynaopt.mix_covers import covers
 from dynaopt.price_search import PoolInstances, Relaxed, Workspace, instances_at, priced, search
 
 
@@ -25,3 +26,7 @@ class PlainPools:
     def instances(self, loads_rps: FloatArray) -> list[PoolInstances]:
         """Return the cheapest instances of each pool at its load."""
         return [instances_at(self.group, self._room, p, float(load)) for p, load in enumerate(loads_rps)]
+
+    def covers(self, p: int, load_rps: float) -> list[PoolInstances]:
+        """Return ways to serve a load with few instances of each degree; see `mix_covers`."""
+        return covers(self.group, p, load_rps)

@@ -66,6 +66,10 @@ class SparePools:
         """Return the cheapest instances of each pool at its load."""
         return [self._pool(p, float(load)) for p, load in enumerate(loads_rps)]
 
+    def covers(self, p: int, load_rps: float) -> list[PoolInstances]:  # noqa: ARG002 - part of the protocol
+        """Return nothing: instances without spare capacity would not do."""
+        return []
+
     def _pool(self, p: int, load_rps: float) -> PoolInstances:
         if (p, load_rps) not in self._known:
             self._known[p, load_rps] = self._find_pool(p, load_rps)
