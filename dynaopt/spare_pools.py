@@ -39,7 +39,9 @@ class SparePools:
         self._deadline_s = deadline_s
         self._room = room
         self._share = None if reserve == "n+1" else float(reserve)
-        self._below = group if self._share is not None else replace(group, cost_w=_concave(group))
+        self._below, self._packs = group, np.zeros(len(group.pools), dtype=bool)
+        if self._share is None:
+            self._below, self._packs = _packable(group)
         self._near = group if self._share is None else _derated(group, self._share)
         self._one_pool = _OnePool(group)
         self.set_prices(np.zeros(group.limits.size))
@@ -88,7 +90,52 @@ class SparePools:
         group, cost = self._below, priced(self._below, self._prices, self._weight)
         idle = cost[group.first_point[:-1]]
         if self._share is None:
-            self._room.fill(group, cost, np.where(self._is_concave(), _least(group, idle), 0.0))
+            self._room.fill(group, cost, np.where(self._packs, _least(group, idle), 0.0))
+            return
+        usable = (1 - self._share) * group.breaks_rps[group.first_point[1:] - 1]
+        price = np.repeat(_least(group, idle / usable), np.diff(group.first_option))
+        points = np.diff(group.first_point)
+        cost = cost + np.repeat(price, points) * (group.breaks_rps - np.repeat(usable, points))
+        self._room.fill(group, cost)
+
+    def _fill_near(self) -> None:
+        group, cost = self._near, priced(self._near, self._prices, self._weight)
+        if self._share is not None:
+            self._room.fill(group, cost)
+            return
+        capacity, idle = group.breaks_rps[group.first_point[1:] - 1], cost[group.first_point[:-1]]
+        opening = np.zeros(len(group.pools))
+        for p in range(len(group.pools)):
+            options = slice(*group.first_option[p : p + 2])
+            if options.stop > options.start:
+                per_request = cost[group.first_point[1:][options] - 1] / capacity[options]
+                enough = capacity[options] >= capacity[options][per_request.argmin()]
+                opening[p] = idle[options][enough].min()
+        self._room.fill(group, cost, opening)
+
+    def covers(self, p: int, load_rps: float) -> list[PoolInstances]:  # noqa: ARG002 - part of the protocol
+        """Return nothing: instances without spare capacity would not do."""
+        return []
+
+    def _pool(self, p: int, load_rps: float) -> PoolInstances:
+        if (p, load_rps) not in self._known:
+            self._known[p, load_rps] = self._find_pool(p, load_rps)
+        return self._known[p, load_rps]
+
+    def _pool_cost(self, p: int, load_rps: float) -> float:
+        way = self._pool(p, load_rps)
+        if np.isinf(way.cost_w):
+            return np.inf
+        return self._weight * way.cost_w + float(self._prices @ way.usage)
+
+    def _cost_at(self, loads_rps: FloatArray) -> float:
+        return sum(self._pool_cost(p, float(load)) for p, load in enumerate(loads_rps))
+
+    def _fill_below(self) -> None:
+        group, cost = self._below, priced(self._below, self._prices, self._weight)
+        idle = cost[group.first_point[:-1]]
+        if self._share is None:
+            self._room.fill(group, cost, np.where(self._packs, _least(group, idle), 0.0))
             return
         usable = (1 - self._share) * group.breaks_rps[group.first_point[1:] - 1]
         price = np.repeat(_least(group, idle / usable), np.diff(group.first_option))
@@ -153,21 +200,30 @@ class _OnePool:
         first_point, rates, costs = self._fill(options, cost, load_rps, required_rps)
         used, idle = self._used[0], self._idle[0]
         total, full, part, spare = spare_value(used, idle, first_point, rates, costs, load_rps, required_rps)
-        parts = [*self._parts(options, used, full), *((k, n, 0.0) for k, n, _ in self._parts(options, idle, spare))]
+        parts = self._parts(options, used, full)
         rest = load_rps - sum(n * rate for _, n, rate in parts)
         if part >= 0:
             parts.append((int(options[part]), 1, max(rest, 0.0)))
+        lacking = required_rps - sum(n * self._capacity(k) for k, n, _ in parts)
+        for k, n, _ in self._parts(options, idle, spare):
+            # Where curves turn convex, full instances have capacity beyond their load that makes idle ones needless.
+            needed = min(n, int(np.ceil(max(lacking, 0.0) / self._capacity(k) * (1 - 1e-12))))
+            total -= (n - needed) * float(cost[self._group.first_point[k]])
+            lacking -= needed * self._capacity(k)
+            parts += [(k, needed, 0.0)] * (needed > 0)
         return min((total, parts), self._spread(parts, cost, load_rps), key=lambda way: way[0])
+
+    def _capacity(self, k: int) -> float:
+        return float(self._group.breaks_rps[self._group.first_point[k + 1] - 1])
 
     def _spread(self, parts: list[Part], cost: FloatArray, load_rps: float) -> tuple[float, list[Part]]:
         """Return the cost and the loads when all instances are equally full: cheaper where curves are convex."""
         group, total = self._group, 0.0
-        capacity = {k: float(group.breaks_rps[group.first_point[k + 1] - 1]) for k, _, _ in parts}
-        share = load_rps / max(sum(n * capacity[k] for k, n, _ in parts), load_rps)
+        share = load_rps / max(sum(n * self._capacity(k) for k, n, _ in parts), load_rps)
         for k, n, _ in parts:
             points = slice(group.first_point[k], group.first_point[k + 1])
-            total += n * float(np.interp(share * capacity[k], group.breaks_rps[points], cost[points]))
-        return total if parts else np.inf, [(k, n, share * capacity[k]) for k, n, _ in parts]
+            total += n * float(np.interp(share * self._capacity(k), group.breaks_rps[points], cost[points]))
+        return total if parts else np.inf, [(k, n, share * self._capacity(k)) for k, n, _ in parts]
 
     def useful(self, options: IntArray, cost: FloatArray, load_rps: float) -> IntArray:
         """Return the options, as indices into `options`, that full or idle instances may need."""
@@ -209,6 +265,15 @@ def _least(group: Group, per_option: FloatArray) -> FloatArray:
     """Return the least value among every pool's options; infinite for a pool without."""
     ends = zip(group.first_option[:-1], group.first_option[1:], strict=True)
     return np.array([per_option[a:b].min(initial=np.inf) for a, b in ends])
+
+
+def _packable(group: Group) -> tuple[Group, npt.NDArray[np.bool_]]:
+    """Make the curves of pools concave where none becomes negative, which would pay for idling; tell where."""
+    concave = _concave(group)
+    packs: npt.NDArray[np.bool_] = _least(group, concave[group.first_point[:-1]]) >= 0
+    points = np.diff(group.first_point)
+    chosen = np.repeat(np.repeat(packs, np.diff(group.first_option)), points)
+    return replace(group, cost_w=np.where(chosen, concave, group.cost_w)), packs
 
 
 def _concave(group: Group) -> FloatArray:

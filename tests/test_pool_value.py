@@ -103,7 +103,7 @@ def test_beyond_the_limit_the_first_item_repeats() -> None:
 
 
 def test_convex_turns_are_items() -> None:
-    """Tests 10 + x up to 2 and then ten times as steep: at 4 requests/s two instances at the turn beat one at its end."""
+    """Tests 10 + x up to 2 and then ten times as steep: at 4 requests/s two at the turn beat one at its end."""
     t = table([([0.0, 2.0, 4.0], [10.0, 12.0, 32.0])])
     assert t["item_rps"][: t["num_items"]].tolist() == [2.0, 4.0]
     assert value(t, 4.0)[0] == pytest.approx(24.0)
