@@ -1,0 +1,176 @@
+"""Tests of the profile that the package ships, ``profiles/llama2-70b-h100``, as data."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from dynaopt.curve_build import build_curve
+from dynaopt.instance_simulator import engine_of
+from dynaopt.lengths import service_lengths
+from dynaopt.phase_model import iteration, read_phase_model
+from dynaopt.profile import LoadCurve, Profile
+from dynaopt.profile_build import read_build_spec
+from dynaopt.profile_io import list_profiles, read_profile
+from dynaopt.request_class import REQUEST_CLASSES
+from dynaopt.slo import Slo
+from dynaopt.workload import make_workload
+
+NAME = "llama2-70b-h100"
+SLO = Slo.table_iv()
+CLOCKS_MHZ = (800, 1000, 1200, 1400, 1600, 1800, 1980)
+MIXES = ("ALL-conversation", "ALL-coding")
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Profile:
+    """Return the shipped profile."""
+    return read_profile(NAME)
+
+
+def _left_out(loads: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return how far the line between its neighbours lies above or below each inner level."""
+    share = (loads[1:-1] - loads[:-2]) / (loads[2:] - loads[:-2])
+    return np.abs(values[:-2] + share * (values[2:] - values[:-2]) - values[1:-1])
+
+
+def _missed_shares(curve: LoadCurve) -> np.ndarray:
+    """Return by what share each inner level's P99s are missed, of the value or of its bound if that is larger.
+
+    Only levels within 1.5 times every bound count.
+    """
+    inner = np.zeros(len(curve.rate_rps) - 2)
+    usable = np.ones(len(inner), dtype=bool)
+    for values, bound_s in zip((curve.ttft_p99_s, curve.tbt_p99_s), SLO.of(curve.request_class), strict=True):
+        usable &= values[1:-1] <= 1.5 * bound_s
+        missed = _left_out(curve.rate_rps, np.minimum(values, 1.5 * bound_s))
+        inner = np.maximum(inner, missed / np.maximum(values[1:-1], bound_s))
+    return inner[usable]
+
+
+def test_name_is_found() -> None:
+    """Tests that the profile comes with the package."""
+    assert NAME in list_profiles()
+
+
+def test_grid_is_whole(shipped: Profile) -> None:
+    """Tests three TPs, seven clocks, nine classes and two mixes, without gaps."""
+    names = (*REQUEST_CLASSES, *MIXES)
+    assert set(shipped.curves) == {(tp, f, name) for tp in (2, 4, 8) for f in CLOCKS_MHZ for name in names}
+
+
+def test_lines_between_levels_meet_the_power_of_one_left_out(shipped: Profile) -> None:
+    """Tests every inner level of every curve: within 2 %."""
+    for key, curve in shipped.curves.items():
+        missed = _left_out(curve.rate_rps, curve.power_w) / curve.power_w[1:-1]
+        assert missed.max(initial=0) <= 0.02, key
+
+
+def test_lines_between_levels_meet_the_latencies_of_one_left_out(shipped: Profile) -> None:
+    """Tests P99s of the classes: nine levels in ten within 2 %; the others stand beside steps in the TBT and walls."""
+    missed = np.concatenate([_missed_shares(c) for c in shipped.curves.values() if c.request_class in REQUEST_CLASSES])
+    assert len(missed) > 2000
+    assert (missed <= 0.02).mean() > 0.9
+    assert np.quantile(missed, 0.5) < 0.015
+
+
+def test_number_of_levels_is_moderate(shipped: Profile) -> None:
+    """Tests that a curve has about twenty levels and never more than forty."""
+    counts = [len(curve.rate_rps) for curve in shipped.curves.values()]
+    assert max(counts) <= 40
+    assert np.mean(counts) < 25
+
+
+def test_power_does_not_fall_with_load(shipped: Profile) -> None:
+    """Tests that power rises with load, but for 2.2 % where large decode batches wait more than they compute."""
+    for key, curve in shipped.curves.items():
+        highest = np.maximum.accumulate(curve.power_w)
+        assert (1 - curve.power_w / highest).max() < 0.022, key
+
+
+def test_power_stays_between_idle_and_the_cap(shipped: Profile) -> None:
+    """Tests the first row against the phase model, and 700 W a GPU."""
+    model = read_phase_model(NAME)
+    for (tp, frequency_mhz, _), curve in shipped.curves.items():
+        assert curve.power_w[0] == pytest.approx(model.idle_power_w(tp, frequency_mhz), rel=1e-5)
+        assert curve.power_w.max() <= 700 * tp
+
+
+@pytest.mark.parametrize("name", ["SS", "MM", "LL"])
+def test_unloaded_latency_is_the_phase_models(shipped: Profile, name: str) -> None:
+    """Tests that the P99 TTFT without load is the sum of the chunks of the P99 prompt."""
+    model = read_phase_model(NAME)
+    spec = read_build_spec(NAME)
+    workload = make_workload(name, spec.cut_points, SLO, size=spec.requests_per_level, seed=0)
+    prompt = int(np.quantile(workload.at_one_rps.input_tokens, 0.99, method="nearest"))
+    budgets = {(o.tp, o.frequency_mhz, o.request_class): o.token_budget for o in shipped.metadata.engine_options}
+    for tp in (4, 8):
+        done, ttft_s = 0, 0.0
+        while done < prompt:
+            chunk = min(budgets[tp, 1980, name], prompt - done)
+            ttft_s += iteration(model.coefficients(tp, 1980), float(chunk), done + chunk / 2, 0.0, 0.0)[0]
+            done += chunk
+        assert shipped.curve(tp, 1980, name).ttft_p99_s[0] == pytest.approx(ttft_s, rel=0.01)
+
+
+@pytest.mark.parametrize(("tp", "frequency_mhz", "name"), [(8, 1980, "SS"), (4, 1400, "MS")])
+def test_rebuilding_gives_the_same_rows(shipped: Profile, tp: int, frequency_mhz: int, name: str) -> None:
+    """Tests that the curve in the file is what the package simulates today, digit by digit."""
+    spec, model = read_build_spec(NAME), read_phase_model(NAME)
+    options = next(
+        o
+        for o in shipped.metadata.engine_options
+        if (o.tp, o.frequency_mhz, o.request_class) == (tp, frequency_mhz, name)
+    )
+    workload = make_workload(name, spec.cut_points, SLO, size=spec.requests_per_level, seed=0)
+    engine = engine_of(model, tp, frequency_mhz, options.token_budget, options.max_num_seqs)
+    again = build_curve(engine, workload, SLO, tp=tp, frequency_mhz=frequency_mhz)
+    curve = shipped.curve(tp, frequency_mhz, name)
+    for column in ("rate_rps", "power_w", "ttft_p50_s", "ttft_p99_s", "tbt_p50_s", "tbt_p99_s"):
+        np.testing.assert_array_equal(getattr(again, column), getattr(curve, column))
+
+
+def test_a_higher_clock_carries_more(shipped: Profile) -> None:
+    """Tests the highest load within the SLO: it never falls by more than 1 % from one clock to the next."""
+    for tp in shipped.tps:
+        for name in (*REQUEST_CLASSES, *MIXES):
+            rates = [shipped.curve(tp, f, name).slo_rate_rps(SLO) or 0.0 for f in CLOCKS_MHZ]
+            assert all(faster >= 0.99 * slower for slower, faster in pairwise(rates)), (tp, name, rates)
+
+
+def test_more_gpus_carry_more(shipped: Profile) -> None:
+    """Tests that at the highest clock TP8 carries more of every class than TP4, and TP4 than TP2."""
+    for name in (*REQUEST_CLASSES, *MIXES):
+        two, four, eight = (shipped.curve(tp, 1980, name).slo_rate_rps(SLO) or 0.0 for tp in (2, 4, 8))
+        assert two < four < eight, name
+
+
+def test_longer_classes_take_more_energy(shipped: Profile) -> None:
+    """Tests TP8 at its best clock: joules per request rise with the input and with the output length."""
+
+    def energy_j(name: str) -> float:
+        curves = [shipped.curve(8, f, name) for f in CLOCKS_MHZ]
+        rates = [(curve, curve.slo_rate_rps(SLO)) for curve in curves]
+        return min(curve.power_at_w(rate) / rate for curve, rate in rates if rate)
+
+    for row in ("SS SM SL", "MS MM ML", "LS LL", "SS MS LS", "SM MM LM", "SL ML LL"):
+        energies = [energy_j(name) for name in row.split()]
+        assert energies == sorted(energies), row
+
+
+def test_mixes_have_the_shares_of_the_weeks(shipped: Profile) -> None:
+    """Tests the shares in the metadata against the shipped lengths."""
+    for mix in shipped.metadata.mixes:
+        assert mix.shares == service_lengths(mix.name.removeprefix("ALL-")).shares(shipped.cut_points)
+
+
+def test_every_quantity_has_a_source(shipped: Profile) -> None:
+    """Tests that each power, each duration, the classes, the mixes and the engine are named in the provenance."""
+    named = " ".join(row.quantity for row in shipped.metadata.provenance)
+    sections = {"power": shipped.metadata.power, "start_up": shipped.metadata.start_up}
+    for section, content in sections.items():
+        for key in type(content).model_fields:
+            assert f"{section}.{key}" in named
+    for key in ("classes", "mixes", "gpus_per_server", "token_budget", "max_num_seqs", "load.csv", "phase model"):
+        assert key in named
+    assert all(row.source and row.licence for row in shipped.metadata.provenance)
