@@ -20,6 +20,8 @@ from dynaopt.load_sets import LOWER_SETS, NUM_CLASSES
 from dynaopt.pool_value import IntArray
 from dynaopt.problem import PoolOption, Problem
 
+Filler = tuple[int, PoolOption, float]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
@@ -50,8 +52,8 @@ class Group:
     base_w
         What runs or idles anyway, in watts.
     fillers
-        For each limit, the pool and the option of the idle instance that best fills what is left of it, and how much
-        of the limit it takes up; None where nothing need run.
+        For each limit, the pools and options of the idle instances that best fill what is left of it, and how much of
+        the limit each takes up, in the order in which to fill; none where nothing need run.
     """
 
     pools: tuple[int, ...]
@@ -65,7 +67,7 @@ class Group:
     usage: FloatArray
     limits: FloatArray
     base_w: float
-    fillers: tuple[tuple[int, PoolOption, float] | None, ...]
+    fillers: tuple[tuple[Filler, ...], ...]
 
     def pool_options(self, p: int) -> range:
         """Return the options of a pool, as indices into `options`."""
@@ -97,7 +99,8 @@ def _shared_group(problem: Problem, models: list[int], num_gpus: int) -> Group:
     tp = np.array([float(k.tp) for _, k in options])
     per_gpu_w = _idle_w(problem, options) / tp
     unused_w = min([problem.unused_gpu_power_w, *per_gpu_w.tolist()])
-    best = int(per_gpu_w.argmin()) if unused_w < problem.unused_gpu_power_w else None
+    saving = [int(k) for k in np.argsort(per_gpu_w, kind="stable") if per_gpu_w[k] < problem.unused_gpu_power_w]
+    best = {options[k][1].tp: k for k in reversed(saving)}
     return _group(
         problem,
         pools,
@@ -106,7 +109,7 @@ def _shared_group(problem: Problem, models: list[int], num_gpus: int) -> Group:
         limits=np.array([float(num_gpus)]),
         free_w=tp * unused_w,
         base_w=num_gpus * unused_w,
-        fillers=(None if best is None else (*options[best], tp[best]),),
+        fillers=(tuple((*options[k], float(tp[k])) for k in sorted(best.values(), key=saving.index)),),
     )
 
 
@@ -126,7 +129,7 @@ def _fixed_group(problem: Problem, model: int) -> Group:
         limits=np.array(list(mix.values()), dtype=np.float64),
         free_w=np.array([least_w[k.tp] for _, k in options]),
         base_w=sum(n * least_w[degree] for degree, n in mix.items()),
-        fillers=tuple(None if at is None else (*options[at], 1.0) for at in cheapest),
+        fillers=tuple(() if at is None else ((*options[at], 1.0),) for at in cheapest),
     )
 
 
@@ -168,7 +171,7 @@ def _group(
     limits: FloatArray,
     free_w: FloatArray,
     base_w: float,
-    fillers: tuple[tuple[int, PoolOption, float] | None, ...],
+    fillers: tuple[tuple[Filler, ...], ...],
 ) -> Group:
     first_point = _first_points(options)
     power_w = _rising(np.concatenate([*(k.power_w for _, k in options), np.empty(0)]), first_point)

@@ -113,57 +113,6 @@ class SparePools:
                 opening[p] = idle[options][enough].min()
         self._room.fill(group, cost, opening)
 
-    def covers(self, p: int, load_rps: float) -> list[PoolInstances]:  # noqa: ARG002 - part of the protocol
-        """Return nothing: instances without spare capacity would not do."""
-        return []
-
-    def _pool(self, p: int, load_rps: float) -> PoolInstances:
-        if (p, load_rps) not in self._known:
-            self._known[p, load_rps] = self._find_pool(p, load_rps)
-        return self._known[p, load_rps]
-
-    def _pool_cost(self, p: int, load_rps: float) -> float:
-        way = self._pool(p, load_rps)
-        if np.isinf(way.cost_w):
-            return np.inf
-        return self._weight * way.cost_w + float(self._prices @ way.usage)
-
-    def _cost_at(self, loads_rps: FloatArray) -> float:
-        return sum(self._pool_cost(p, float(load)) for p, load in enumerate(loads_rps))
-
-    def _fill_below(self) -> None:
-        group, cost = self._below, priced(self._below, self._prices, self._weight)
-        idle = cost[group.first_point[:-1]]
-        if self._share is None:
-            self._room.fill(group, cost, np.where(self._packs, _least(group, idle), 0.0))
-            return
-        usable = (1 - self._share) * group.breaks_rps[group.first_point[1:] - 1]
-        price = np.repeat(_least(group, idle / usable), np.diff(group.first_option))
-        points = np.diff(group.first_point)
-        cost = cost + np.repeat(price, points) * (group.breaks_rps - np.repeat(usable, points))
-        self._room.fill(group, cost)
-
-    def _fill_near(self) -> None:
-        group, cost = self._near, priced(self._near, self._prices, self._weight)
-        if self._share is not None:
-            self._room.fill(group, cost)
-            return
-        capacity, idle = group.breaks_rps[group.first_point[1:] - 1], cost[group.first_point[:-1]]
-        opening = np.zeros(len(group.pools))
-        for p in range(len(group.pools)):
-            options = slice(*group.first_option[p : p + 2])
-            if options.stop > options.start:
-                per_request = cost[group.first_point[1:][options] - 1] / capacity[options]
-                enough = capacity[options] >= capacity[options][per_request.argmin()]
-                opening[p] = idle[options][enough].min()
-        self._room.fill(group, cost, opening)
-
-    def _is_concave(self) -> npt.NDArray[np.bool_]:
-        """Tell which pools' concave curves are nowhere negative, so that they may be used."""
-        starts = self._below.cost_w[self._below.first_point[:-1]]
-        concave: npt.NDArray[np.bool_] = _least(self._below, starts) >= 0
-        return concave
-
     def _find_pool(self, p: int, load_rps: float) -> PoolInstances:
         options = np.array(self.group.pool_options(p), dtype=np.int64)
         if load_rps <= 0:

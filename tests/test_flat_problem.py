@@ -50,16 +50,15 @@ def test_unused_gpus_are_charged_to_nobody() -> None:
     group = only_group(problem.replace(profiles={profile.model: replace(profile, metadata=metadata)}))
     assert group.base_w == 640.0
     assert group.curve(0)[1].tolist() == [50.0 - 20.0, 100.0 - 20.0]
-    assert group.fillers == (None,)
+    assert group.fillers == ((),)
 
 
 def test_idle_instances_that_draw_less_than_unused_gpus_fill_them() -> None:
-    """Tests 70 W of an unused GPU against an idle TP8's 100 / 8 = 12.5 W: no cost is negative, and TP8 fills."""
+    """Tests 70 W of an unused GPU against an idle TP8's 100 / 8 = 12.5 W: no cost is negative; TP8 fills, then TP2."""
     group = only_group(two_size_problem({"SS": 1.0}, unused_gpus="on"))
     assert group.base_w == pytest.approx(64 * 12.5)
     assert group.cost_w.min() == pytest.approx(0.0)
-    assert group.fillers[0] is not None
-    assert (group.fillers[0][1].tp, group.fillers[0][2]) == (8, 8.0)
+    assert [(option.tp, size) for _, option, size in group.fillers[0]] == [(8, 8.0), (2, 2.0)]
 
 
 def test_models_without_a_fixed_mix_share_a_group() -> None:

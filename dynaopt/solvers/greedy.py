@@ -105,8 +105,8 @@ def _allocation(problem: Problem, groups: list[Group], answers: list[GroupAnswer
             for k, n, rate in way.parts
         ]
         left = group.limits - usage_of(chosen, group.limits)
-        for filler, room in zip(group.fillers, left, strict=True):
-            if filler is not None:
-                count = int(room // filler[2])
-                loads.append(Load(pool=filler[0], option=filler[1], num_instances=count, rate_rps=0.0))
+        for fillers, room in zip(group.fillers, left.tolist(), strict=True):
+            for pool, option, size in fillers:
+                count, room = int(room // size), room % size
+                loads.append(Load(pool=pool, option=option, num_instances=count, rate_rps=0.0))
     return make_allocation(problem, loads, flows)
