@@ -76,9 +76,7 @@ def test_opening_is_in_the_hull() -> None:
         (4.2, 4.9, 4.6, 4.6, 1),  # no vertex inside: at the load, which belongs to both halves
     ],
 )
-def test_where_to_branch(
-    room: Workspace, low: float, high: float, load: float, branch: float, is_closed: int
-) -> None:
+def test_where_to_branch(room: Workspace, low: float, high: float, load: float, branch: float, is_closed: int) -> None:
     """Tests the last vertex below the load, else the next above, else the load."""
     tree, pool = np.zeros(1, TREE)[0], room.pools[AT["SS"]]
     add_hull(0, pool, low, value(pool, low)[0], high, tree)
