@@ -25,7 +25,7 @@ from dynaopt.jit import compiled
 IntArray = npt.NDArray[np.int64]
 
 MAX_ITEMS = 128
-MAX_VERTICES = 2048
+MAX_VERTICES = 8192
 
 POOL = np.dtype(
     [
