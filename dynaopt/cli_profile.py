@@ -54,6 +54,7 @@ def show_command(name: Name = DEFAULT_PROFILE, as_json: Json = False) -> None:
             f"S and M end at {_words(cuts.input_tokens)} tokens of input and {_words(cuts.output_tokens)} of output",
             f"A GPU draws {metadata.power.gpu_on_w:g} W without a model, {metadata.power.start_up_gpu_w:g} W starting; "
             f"a start takes {metadata.start_up.cold_s:g} s, a re-sharding {metadata.start_up.reshard_s:g} s",
+            _of_phase_model(profile),
             table_of_frame(loads, title="Load at which an instance just keeps Table IV's objectives, requests/s"),
             make_table(["quantity", "basis", "source", "licence"], sources, title="Provenance", text_columns=4),
         )
@@ -129,7 +130,16 @@ def _describe(profile: Profile) -> dict[str, object]:
         "tps": list(profile.tps),
         "frequencies_mhz": list(profile.frequencies_mhz),
         "num_curves": len(profile.curves),
+        "phase_model": profile.phase_model.model_dump(mode="json") if profile.phase_model is not None else None,
     }
+
+
+def _of_phase_model(profile: Profile) -> str:
+    model = profile.phase_model
+    if model is None:
+        return "It has no phase model, so that requests cannot be replayed on it"
+    reach = f"{model.min_frequency_mhz:g} to {model.max_frequency_mhz:g} MHz"
+    return f"Its phase model covers TP {_words(model.tps)} at {reach}"
 
 
 def _loads(profile: Profile) -> pd.DataFrame:

@@ -10,19 +10,19 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from dynaopt.errors import InvalidInputError, UnknownNameError
-from dynaopt.profile import Provenance
+from dynaopt.provenance import NonNegative, Positive, Provenance, Section
+from dynaopt.toml_text import read_toml, write_toml
 
 FloatArray = npt.NDArray[np.float64]
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
 
 (
     _MEMORY_BASE_S,
@@ -46,11 +46,7 @@ Positive = Annotated[float, Field(gt=0)]
 ) = range(18)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Latency(_Section):
+class Latency(Section):
     """Durations of one iteration at the highest clock, in seconds, for one tensor-parallel degree.
 
     The `memory_…` parts (reading weights and KV cache, and the engine's own work), `late_…` and `launch_…` do not
@@ -75,7 +71,7 @@ class Latency(_Section):
     launch_half_tokens: Positive
 
 
-class PhasePower(_Section):
+class PhasePower(Section):
     """Powers and energies at the highest clock, and the share of each that follows the clock.
 
     `idle_gpu_w` is drawn by each GPU of a loaded instance that does nothing, `no_model_gpu_w` by one without a model:
@@ -97,7 +93,7 @@ class PhasePower(_Section):
     voltage_knee_ghz: NonNegative
 
 
-class Memory(_Section):
+class Memory(Section):
     """GPU memory, in bytes: what it holds of weights and KV cache."""
 
     gpu_memory_bytes: Positive
@@ -107,7 +103,7 @@ class Memory(_Section):
     kv_bytes_per_token: Positive
 
 
-class PhaseModel(_Section):
+class PhaseModel(Section):
     """Phase model of one language model on one kind of GPU, as its file holds it.
 
     Parameters
@@ -326,3 +322,34 @@ def read_phase_model(name: str) -> PhaseModel:
     if name not in known:
         raise UnknownNameError("phase model", expected=f"one of {', '.join(known)}", found=f"'{name}'")
     return PhaseModel.model_validate(tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8")))
+
+
+def read_phase_file(path: str | Path) -> PhaseModel:
+    """Read a phase model from a file.
+
+    Parameters
+    ----------
+    path
+        A TOML file.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    InvalidInputError
+        If it is not TOML, or a key is missing, unknown or of the wrong kind.
+    """
+    return read_toml(Path(path), PhaseModel)
+
+
+def write_phase_model(model: PhaseModel, path: str | Path) -> None:
+    """Write a phase model as a TOML file, which appears whole or not at all.
+
+    Parameters
+    ----------
+    model
+        What to write.
+    path
+        The file; its folder must exist.
+    """
+    write_toml(model, path)

@@ -1,8 +1,8 @@
 """What was measured or modelled offline: power and latency of an instance against its load.
 
 A profile is a folder with ``profile.toml`` (what it is and where its numbers come from), ``load.csv`` (one curve for
-each configuration and request class, and for each whole mix) and, where it has mixes, ``mix.csv`` (the latencies
-that each class sees inside a mix). `docs/formats.md` describes all three.
+each configuration and request class, and for each mix) and, where it has mixes, ``mix.csv`` (the latencies that each
+class sees inside a mix); and, where it was built from a phase model, ``phase.toml``. `docs/formats.md` describes them.
 """
 
 from __future__ import annotations
@@ -14,22 +14,18 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from dynaopt.errors import UnknownNameError
+from dynaopt.phase_model import PhaseModel
+from dynaopt.provenance import NonNegative, Provenance, Section
 from dynaopt.request_class import CutPoints
 from dynaopt.slo import Slo
 
 FloatArray = npt.NDArray[np.float64]
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Power(_Section):
+class Power(Section):
     """Powers that do not depend on load, in watts; the power of a loaded instance stands in the curves.
 
     `gpu_released_w` is drawn by a GPU that was given back or is off, `gpu_on_w` by one that is on without a model,
@@ -42,7 +38,7 @@ class Power(_Section):
     host_w: NonNegative = 0.0
 
 
-class StartUp(_Section):
+class StartUp(Section):
     """How long it takes until a new instance serves, in seconds.
 
     `cold_s` on GPUs that were not in use; `reshard_s` on GPUs that held the same model at another tensor-parallel
@@ -53,21 +49,21 @@ class StartUp(_Section):
     reshard_s: NonNegative
 
 
-class ClassCuts(_Section):
+class ClassCuts(Section):
     """The longest S and the longest M, of inputs and of outputs, in tokens."""
 
     input_tokens: tuple[int, int]
     output_tokens: tuple[int, int]
 
 
-class Mix(_Section):
+class Mix(Section):
     """A service's whole mix, whose curves have the `request_class` `name`: the share of requests of each class."""
 
     name: str
     shares: dict[str, NonNegative]
 
 
-class EngineOptions(_Section):
+class EngineOptions(Section):
     """How the engine of a configuration was set when the curve of a class, or of a mix, was taken.
 
     `token_budget` is the most tokens of one iteration, prompts and decodes together; `max_num_seqs` the most requests
@@ -82,17 +78,7 @@ class EngineOptions(_Section):
     kv_capacity_tokens: Annotated[int, Field(gt=0)]
 
 
-class Provenance(_Section):
-    """Where one quantity comes from: how it was got, from what source, under which licence."""
-
-    quantity: str
-    basis: Literal["measured", "fitted", "modelled", "assumed"]
-    source: str
-    licence: str
-    note: str = ""
-
-
-class Metadata(_Section):
+class Metadata(Section):
     """The content of ``profile.toml``."""
 
     format_version: Literal[1]
@@ -206,11 +192,14 @@ class Profile:
         Every curve, by (`tp`, `frequency_mhz`, `request_class`).
     sha256
         Digest of the files that it was read from; empty for one made in memory.
+    phase_model
+        What one iteration of the engine takes, from which the curves were simulated; None where nothing tells.
     """
 
     metadata: Metadata
     curves: Mapping[tuple[int, int, str], LoadCurve]
     sha256: str = ""
+    phase_model: PhaseModel | None = None
 
     @property
     def name(self) -> str:

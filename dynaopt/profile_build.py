@@ -17,8 +17,9 @@ from dynaopt.errors import InvalidInputError, MissingFileError, UnknownNameError
 from dynaopt.instance_simulator import engine_of
 from dynaopt.lengths import service_lengths
 from dynaopt.phase_model import PhaseModel, read_phase_model
-from dynaopt.profile import ClassCuts, EngineOptions, LoadCurve, Metadata, Mix, Power, Profile, Provenance, StartUp
+from dynaopt.profile import ClassCuts, EngineOptions, LoadCurve, Metadata, Mix, Power, Profile, StartUp
 from dynaopt.profile_io import write_profile
+from dynaopt.provenance import Provenance
 from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES, CutPoints
 from dynaopt.slo import Slo
 from dynaopt.workload import Workload, make_workload
@@ -166,7 +167,7 @@ def build_profile(
             engines.append(engine)
         if progress is not None:
             progress(done, len(tasks), f"{name} on TP{tp} at {frequency_mhz} MHz")
-    profile = Profile(metadata=_metadata(spec, model, tuple(engines)), curves=curves)
+    profile = Profile(metadata=_metadata(spec, model, tuple(engines)), curves=curves, phase_model=model)
     if folder is not None:
         write_profile(profile, folder)
     return profile

@@ -1,18 +1,19 @@
 """Profiles on disk: found by name or by folder, read with every curve checked, and written.
 
-`docs/formats.md`, section Profile, describes the three files of a folder.
+`docs/formats.md`, section Profile, describes the files of a folder.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from dynaopt.errors import InvalidInputError, UnknownNameError
+from dynaopt.phase_model import PhaseModel, read_phase_file, write_phase_model
 from dynaopt.profile import FloatArray, LoadCurve, Metadata, Profile
 from dynaopt.profile_toml import read_metadata, write_metadata
 from dynaopt.request_class import REQUEST_CLASSES
@@ -21,6 +22,7 @@ from dynaopt.tables import Column, place, read_table, write_table
 METADATA_FILE = "profile.toml"
 LOAD_FILE = "load.csv"
 MIX_FILE = "mix.csv"
+PHASE_FILE = "phase.toml"
 LATENCIES = ("ttft_p50_s", "ttft_p99_s", "tbt_p50_s", "tbt_p99_s")
 CURVE_KEY = ["tp", "frequency_mhz", "request_class"]
 MIX_KEY = ["tp", "frequency_mhz", "mix", "request_class"]
@@ -62,7 +64,8 @@ def read_profile(name_or_dir: str | Path) -> Profile:
         latencies = _class_latencies(folder, metadata, rows, mix_frames.pop(key, {})) if _is_mix(key) else {}
         curves[key] = _curve(key, rows, latencies)
     _refuse_left_over(folder / MIX_FILE, mix_frames)
-    return Profile(metadata=metadata, curves=curves, sha256=_digest(folder))
+    phase_model = _read_phase_model(folder / PHASE_FILE, metadata, curves)
+    return Profile(metadata=metadata, curves=curves, sha256=_digest(folder), phase_model=phase_model)
 
 
 def find_profile(name_or_dir: str | Path) -> Path:
@@ -108,6 +111,10 @@ def write_profile(profile: Profile, folder: str | Path) -> None:
         write_table(pd.concat(mix_rows, ignore_index=True), folder / MIX_FILE)
     else:
         (folder / MIX_FILE).unlink(missing_ok=True)
+    if profile.phase_model is not None:
+        write_phase_model(profile.phase_model, folder / PHASE_FILE)
+    else:
+        (folder / PHASE_FILE).unlink(missing_ok=True)
     write_metadata(profile.metadata, folder / METADATA_FILE)
 
 
@@ -242,9 +249,32 @@ def _curve(key: CurveKey, rows: pd.DataFrame, latencies: dict[str, tuple[FloatAr
     )
 
 
+def _read_phase_model(path: Path, metadata: Metadata, curves: Iterable[CurveKey]) -> PhaseModel | None:
+    """Read the phase model if there is one; refuse one of something else, or that does not reach every curve."""
+    if not path.is_file():
+        return None
+    phase_model = read_phase_file(path)
+    for key in ("model", "gpu"):
+        expected, found = getattr(metadata, key), getattr(phase_model, key)
+        if found != expected:
+            raise InvalidInputError(
+                f"{path}, key '{key}'", expected=f"'{expected}', as {METADATA_FILE} has it", found=f"'{found}'"
+            )
+    reach = f"{phase_model.min_frequency_mhz:g} to {phase_model.max_frequency_mhz:g} MHz"
+    for tp, frequency_mhz, _ in curves:
+        in_range = phase_model.min_frequency_mhz <= frequency_mhz <= phase_model.max_frequency_mhz
+        if tp not in phase_model.tps or not in_range:
+            raise InvalidInputError(
+                str(path),
+                expected=f"the configurations that {LOAD_FILE} has, TP{tp} at {frequency_mhz} MHz among them",
+                found=f"TP {', '.join(map(str, phase_model.tps))} at {reach}",
+            )
+    return phase_model
+
+
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for name in (METADATA_FILE, LOAD_FILE, MIX_FILE):
+    for name in (METADATA_FILE, LOAD_FILE, MIX_FILE, PHASE_FILE):
         if (folder / name).is_file():
             digest.update(f"{name}\n".encode())
             digest.update((folder / name).read_bytes())

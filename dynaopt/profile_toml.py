@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from dynaopt.errors import InvalidInputError, MissingFileError
+from dynaopt.errors import InvalidInputError
 from dynaopt.profile import Metadata
 from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES, CutPoints
-from dynaopt.tables import atomic_path
+from dynaopt.toml_text import read_toml, write_toml
 
 
 def read_metadata(path: str | Path) -> Metadata:
@@ -32,15 +26,7 @@ def read_metadata(path: str | Path) -> Metadata:
         If it is not TOML, a key is missing, unknown or of the wrong kind, or a mix or the cut-points make no sense.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(str(path), expected="a file", found="nothing there")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        metadata = Metadata.model_validate(content)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInputError(str(path), expected="a TOML file in UTF-8", found=str(error)) from None
-    except ValidationError as error:
-        raise _first_error(path, error) from None
+    metadata = read_toml(path, Metadata)
     _check_cuts(path, metadata)
     _check_mixes(path, metadata)
     return metadata
@@ -56,19 +42,7 @@ def write_metadata(metadata: Metadata, path: str | Path) -> None:
     path
         The file; its folder must exist.
     """
-    with atomic_path(path) as partial:
-        partial.write_text(_document(metadata.model_dump()), encoding="utf-8", newline="\n")
-
-
-def _first_error(path: Path, error: ValidationError) -> InvalidInputError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return InvalidInputError(str(path), expected=f"a key '{key}'", found="none")
-    if first["type"] == "extra_forbidden":
-        return InvalidInputError(str(path), expected="only the keys that the format names", found=f"'{key}'")
-    expected = first["msg"].removeprefix("Input should be ")
-    return InvalidInputError(f"{path}, key '{key}'", expected=expected, found=repr(first["input"]))
+    write_toml(metadata, path)
 
 
 def _check_cuts(path: Path, metadata: Metadata) -> None:
@@ -95,41 +69,3 @@ def _check_mixes(path: Path, metadata: Metadata) -> None:
         total = sum(mix.shares.values())
         if abs(total - 1) > 1e-6:
             raise InvalidInputError(f"{where}.shares'", expected="shares that add up to 1", found=f"{total:g}")
-
-
-def _document(content: Mapping[str, Any]) -> str:
-    """Write a document as TOML: plain keys and lists of numeric rows first, since a table header ends the top level."""
-    lines: list[str] = []
-    tables: list[str] = []
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            tables += ["", f"[{key}]", *_pairs(value)]
-        elif _is_rows(value) and not _is_numeric(value):
-            for row in value:
-                tables += ["", f"[[{key}]]", *_pairs(row)]
-        elif _is_rows(value):
-            lines += [f"{key} = [", *(f"    {_value(row)}," for row in value), "]"]
-        else:
-            lines.append(f"{key} = {_value(value)}")
-    return "\n".join([*lines, *tables]) + "\n"
-
-
-def _pairs(table: Mapping[str, Any]) -> list[str]:
-    return [f"{key} = {_value(value)}" for key, value in table.items()]
-
-
-def _is_rows(value: object) -> bool:
-    return isinstance(value, Sequence) and bool(value) and isinstance(value[0], Mapping)
-
-
-def _is_numeric(rows: Sequence[Mapping[str, Any]]) -> bool:
-    return all(isinstance(cell, int | float) for row in rows for cell in row.values())
-
-
-def _value(value: object) -> str:
-    """Write one value as JSON, whose finite numbers and texts TOML shares, but for a bare DEL in a text."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(_pairs(value)) + " }" if value else "{}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from phase_builders import round_model
 from profile_faults import TINY
 
 from dynaopt import cli_profile
@@ -30,6 +32,18 @@ def test_show_tells_loads_and_provenance(capsys: pytest.CaptureFixture[str]) -> 
     cells = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["SS", "1,000", "8", "–"] in cells
     assert ["everything", "assumed"] in [row[:2] for row in cells]
+
+
+def test_show_tells_of_the_phase_model(tiny: Profile, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests a profile with a phase model and one without, as text and as JSON."""
+    assert main(["profile", "show", str(TINY)]) == 0
+    assert "no phase model" in capsys.readouterr().out
+    model = round_model().model_copy(update={"model": tiny.model, "gpu": tiny.metadata.gpu})
+    write_profile(replace(tiny, phase_model=model), tmp_path)
+    assert main(["profile", "show", str(tmp_path)]) == 0
+    assert "phase model covers TP 2, 4 at 1000 to 2000 MHz" in capsys.readouterr().out
+    assert main(["profile", "show", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["phase_model"]["memory"]["utilisation"] == 0.9
 
 
 def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:

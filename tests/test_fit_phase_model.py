@@ -10,7 +10,7 @@ import pytest
 from phase_builders import round_model
 
 from dynaopt.phase_model import PhaseModel, read_phase_model
-from dynaopt.profile import Provenance
+from dynaopt.provenance import Provenance
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

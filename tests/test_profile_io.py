@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from phase_builders import round_model
 from profile_faults import FAULTS, TINY, faulty_profile
 
 from dynaopt import profile_io
@@ -115,6 +116,48 @@ def test_written_profile_reads_back_the_same(tiny: Profile, tmp_path: Path) -> N
         for name in ("rate_rps", "power_w", *profile_io.LATENCIES):
             np.testing.assert_array_equal(getattr(again.curves[key], name), getattr(curve, name))
         assert set(again.curves[key].class_latencies) == set(curve.class_latencies)
+
+
+def _with_phase_model(tiny: Profile) -> Profile:
+    """Return the hand-made profile with a phase model of what it is of."""
+    phase_model = round_model().model_copy(update={"model": tiny.model, "gpu": tiny.metadata.gpu})
+    return replace(tiny, phase_model=phase_model)
+
+
+def test_phase_model_travels_with_its_profile(tiny: Profile, tmp_path: Path) -> None:
+    """Tests that it reads back the same, that it counts in the digest, and that a profile without one removes it."""
+    assert tiny.phase_model is None
+    write_profile(tiny, tmp_path)
+    without = read_profile(tmp_path).sha256
+    write_profile(_with_phase_model(tiny), tmp_path)
+    again = read_profile(tmp_path)
+    assert again.phase_model == _with_phase_model(tiny).phase_model
+    assert again.sha256 != without
+    write_profile(tiny, tmp_path)
+    assert not (tmp_path / "phase.toml").exists()
+    assert read_profile(tmp_path).sha256 == without
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('model = "tiny-model"', 'model = "other"', "key 'model': expected 'tiny-model', as profile.toml has it, got"),
+        ("min_frequency_mhz = 1000.0", "min_frequency_mhz = 1500.0", "TP2 at 1000 MHz among them, got TP 2, 4 at 1500"),
+        ("[latency.2]", "[latency.8]", "TP2 at 1000 MHz among them, got TP 4, 8 at 1000 to 2000 MHz"),
+        ("utilisation = 0.9", "utilisation = 1.9", "key 'memory.utilisation': expected less than or equal to 1, got"),
+        ("utilisation = 0.9", "utilisation = ", "phase.toml: expected a TOML file in UTF-8"),
+    ],
+)
+def test_phase_model_of_something_else_is_refused(old: str, new: str, said: str, tiny: Profile, tmp_path: Path) -> None:
+    """Tests another model, a clock and a degree that it does not reach, a number out of range, and no TOML."""
+    write_profile(_with_phase_model(tiny), tmp_path)
+    path = tmp_path / "phase.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(InvalidInputError, match=r"phase\.toml") as caught:
+        read_profile(tmp_path)
+    assert said in str(caught.value)
 
 
 def test_writing_twice_gives_the_same_bytes(tiny: Profile, tmp_path: Path) -> None:

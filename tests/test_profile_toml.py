@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from profile_faults import TINY
 
 from dynaopt.errors import MissingFileError
-from dynaopt.profile import Metadata, Profile, Provenance
+from dynaopt.profile import Metadata, Profile
 from dynaopt.profile_toml import read_metadata, write_metadata
+from dynaopt.provenance import Provenance
 
 
 def _with_note(metadata: Metadata, note: str) -> Metadata:

@@ -53,6 +53,11 @@ def test_name_is_found() -> None:
     assert NAME in list_profiles()
 
 
+def test_phase_model_is_the_one_that_the_package_fits(shipped: Profile) -> None:
+    """Tests that the profile carries the coefficients that its curves were simulated with."""
+    assert shipped.phase_model == read_phase_model(NAME)
+
+
 def test_grid_is_whole(shipped: Profile) -> None:
     """Tests three TPs, seven clocks, nine classes and two mixes, without gaps."""
     names = (*REQUEST_CLASSES, *MIXES)
