@@ -8,13 +8,13 @@ a fixed mix carries. Every change that is offered was tried, and fits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from scipy.optimize import Bounds, LinearConstraint, milp
-
+from dynaopt.capacity_program import Least, capacities, solve_program
 from dynaopt.formulation import formulate
-from dynaopt.linear_model import LinearModel, ModelBuilder
+from dynaopt.linear_model import LinearModel
 from dynaopt.problem import Problem
 
 FACTORS = (1.02, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0)
@@ -24,26 +24,57 @@ POWER_SECONDS = 1.0
 FIT_SECONDS = 0.2
 
 
-def explain(problem: Problem) -> str:
+class _OutOfTimeError(Exception):
+    """The deadline has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """Solves programs until a deadline on the clock of `time.perf_counter`."""
+
+    deadline_s: float
+
+    def solve(self, model: LinearModel | None, seconds: float, gap: float = 0.0) -> Least | None:
+        left_s = self.deadline_s - time.perf_counter()
+        if left_s <= 0:
+            raise _OutOfTimeError
+        return solve_program(model, min(seconds, left_s), gap)
+
+    def fits(self, problem: Problem) -> bool:
+        """Tell whether capacities carry the arrivals; False when that is not found in time."""
+        found = self.solve(capacities(problem, wanted="fit"), FIT_SECONDS)
+        return found is not None and math.isfinite(found.value)
+
+
+def explain(problem: Problem, *, deadline_s: float = math.inf) -> str:
     """Say in the user's words why nothing is feasible, and what the smallest changes are with which something is.
 
     Parameters
     ----------
     problem
         One that has no answer.
+    deadline_s
+        When to stop looking, on the clock of `time.perf_counter`. What was found until then is told, and that there was
+        no time for more. Without it, this takes between 0.05 and 2 s.
 
     Returns
     -------
     str
         For example ``class LL in window 2024-05-14 18:05 needs 344 GPUs of 320; it fits at a TTFT of 2.4 s instead of
-        2 s``. Takes a second or two.
+        2 s``.
     """
-    for cause in (_without_configuration, _fixed_mix, _gpus):
-        found = cause(problem)
-        if found:
-            return _with_changes(found, _changes(problem))
-    found = _power_cap(problem)
-    return found or f"{_window(problem)} has no allocation that keeps every limit"
+    clock = _Clock(deadline_s)
+    cause, changes = "", list[str]()
+    try:
+        cause = _without_configuration(problem) or _fixed_mix(problem, clock) or _gpus(problem, clock) or ""
+        if cause:
+            changes.extend(_changes(problem, clock))
+        else:
+            cause = _power_cap(problem, clock) or f"{_window(problem)} has no allocation that keeps every limit"
+    except _OutOfTimeError:
+        cause = cause or f"{_window(problem)} has no allocation that keeps every limit"
+        return f"{_with_changes(cause, changes)} (the time limit left no time to look further)"
+    return _with_changes(cause, changes)
 
 
 def _window(problem: Problem) -> str:
@@ -85,7 +116,7 @@ def _best_latency(problem: Problem, c: int) -> str:
     )
 
 
-def _fixed_mix(problem: Problem) -> str | None:
+def _fixed_mix(problem: Problem, clock: _Clock) -> str | None:
     if not problem.cluster.fixed_mix:
         return None
     taken = sum(tp * count for mix in problem.cluster.fixed_mix.values() for tp, count in mix.items())
@@ -96,15 +127,15 @@ def _fixed_mix(problem: Problem) -> str | None:
         missing = [tp for tp, count in mix.items() if count > 0 and tp not in runs]
         if missing:
             return f"the fixed mix wants TP{missing[0]} of {model}, which keeps the SLO of no class"
-    carried = _solve(_capacities(problem, wanted="share"), GPU_SECONDS)
+    carried = clock.solve(capacities(problem, wanted="share"), GPU_SECONDS)
     if carried is None or -carried.bound >= 1 - 1e-7:
         return None
     share = math.floor(-carried.bound * 1000) / 10
     return f"the fixed mix carries at most {share:g} % of what arrives in {_window(problem)}{_spare_text(problem)}"
 
 
-def _gpus(problem: Problem) -> str | None:
-    needed = _solve(_capacities(problem, wanted="gpus"), GPU_SECONDS)
+def _gpus(problem: Problem, clock: _Clock) -> str | None:
+    needed = clock.solve(capacities(problem, wanted="gpus"), GPU_SECONDS)
     if needed is None or needed.bound <= problem.num_gpus + 1e-6:
         return None
     exact = needed.value - needed.bound < 1 - 1e-6
@@ -131,11 +162,11 @@ def _spare_text(problem: Problem) -> str:
     return " with n+1" if reserve == "n+1" else f" with a reserve of {reserve:g}"
 
 
-def _power_cap(problem: Problem) -> str | None:
+def _power_cap(problem: Problem, clock: _Clock) -> str | None:
     cap_w = problem.cluster.power_cap_w
     if cap_w is None:
         return None
-    least = _solve(formulate(problem.replace(power_cap_w=None)).model, POWER_SECONDS, gap=1e-4)
+    least = clock.solve(formulate(problem.replace(power_cap_w=None)).model, POWER_SECONDS, gap=1e-4)
     if least is None:
         return None
     known = "needs" if math.isfinite(least.value) else "needs at least"
@@ -143,31 +174,33 @@ def _power_cap(problem: Problem) -> str | None:
     return f"{_window(problem)} {known} {power_w} W of a power cap of {cap_w:g} W; it fits with a cap of {power_w} W"
 
 
-def _changes(problem: Problem) -> list[str]:
+def _changes(problem: Problem, clock: _Clock) -> Iterator[str]:
     """Find changes of one thing each with which the problem has an answer, its power cap aside."""
     cluster = problem.cluster
-    found = [change for change in (_slo_change(problem), _headroom_change(problem)) if change]
+    for found in (_slo_change, _headroom_change):
+        change = found(problem, clock)
+        if change:
+            yield change
     if cluster.reserve == "n+1":
-        if _fits(problem.replace(reserve=0.0)):
-            found.append("without n+1")
+        if clock.fits(problem.replace(reserve=0.0)):
+            yield "without n+1"
     elif cluster.reserve > 0:
-        share = _first(SHARES, lambda s: _fits(problem.replace(reserve=float(cluster.reserve) * s)))
+        share = _first(SHARES, lambda s: clock.fits(problem.replace(reserve=float(cluster.reserve) * s)))
         if share is not None:
-            found.append(f"with a reserve of {float(cluster.reserve) * share:.3g} instead of {cluster.reserve:g}")
-    if cluster.fixed_mix and _fits(problem.replace(fixed_mix={})):
-        found.append("without the fixed mix")
-    more = _solve(_capacities(problem, wanted="gpus"), GPU_SECONDS)
+            yield f"with a reserve of {float(cluster.reserve) * share:.3g} instead of {cluster.reserve:g}"
+    if cluster.fixed_mix and clock.fits(problem.replace(fixed_mix={})):
+        yield "without the fixed mix"
+    more = clock.solve(capacities(problem, wanted="gpus"), GPU_SECONDS)
     if more is not None and math.isfinite(more.value) and more.value > problem.num_gpus:
-        found.append(f"with {round(more.value)} GPUs")
-    return found
+        yield f"with {round(more.value)} GPUs"
 
 
-def _slo_change(problem: Problem) -> str | None:
+def _slo_change(problem: Problem, clock: _Clock) -> str | None:
     """Find the least factor on the TTFT, on the TBT, or on both, with which the problem fits."""
     slo, best = problem.slo, None
     for looser in (("ttft_s",), ("tbt_s",), ("ttft_s", "tbt_s")):
         allowed = FACTORS if best is None else FACTORS[: FACTORS.index(best[0])]
-        factor = _first(allowed, _fits_when_looser(problem, looser))
+        factor = _first(allowed, _fits_when_looser(problem, clock, looser))
         if factor is not None:
             best = factor, looser
     if best is None:
@@ -193,8 +226,8 @@ def _slo_change(problem: Problem) -> str | None:
     return f"at {' and '.join(parts)}{scale}"
 
 
-def _fits_when_looser(problem: Problem, fields: tuple[str, ...]) -> Callable[[float], bool]:
-    return lambda factor: _fits(_looser(problem, fields, factor))
+def _fits_when_looser(problem: Problem, clock: _Clock, fields: tuple[str, ...]) -> Callable[[float], bool]:
+    return lambda factor: clock.fits(_looser(problem, fields, factor))
 
 
 def _looser(problem: Problem, fields: tuple[str, ...], factor: float) -> Problem:
@@ -202,11 +235,11 @@ def _looser(problem: Problem, fields: tuple[str, ...], factor: float) -> Problem
     return problem.replace(slo=replace(problem.slo, **changed))
 
 
-def _headroom_change(problem: Problem) -> str | None:
+def _headroom_change(problem: Problem, clock: _Clock) -> str | None:
     headroom = problem.cluster.headroom
     if headroom == 0:
         return None
-    share = _first(SHARES, lambda s: _fits(problem.replace(headroom=headroom * s)))
+    share = _first(SHARES, lambda s: clock.fits(problem.replace(headroom=headroom * s)))
     return None if share is None else f"with a headroom of {headroom * share:.3g} instead of {headroom:g}"
 
 
@@ -219,94 +252,3 @@ def _first(values: Sequence[float], fits: Callable[[float], bool]) -> float | No
         middle = (low + high) // 2
         low, high = (low, middle) if fits(values[middle]) else (middle, high)
     return values[high]
-
-
-def _fits(problem: Problem) -> bool:
-    """Tell whether capacities carry the arrivals; False when that is not found in time."""
-    found = _solve(_capacities(problem, wanted="fit"), FIT_SECONDS)
-    return found is not None and math.isfinite(found.value)
-
-
-def _capacities(problem: Problem, *, wanted: str) -> LinearModel | None:
-    """Write the program over capacities; None when a class has no pool.
-
-    Parameters
-    ----------
-    problem
-        Whose power does not matter here.
-    wanted
-        ``"gpus"``: as few as possible, however many there are; ``"fit"``: anything within the GPUs; ``"share"``: as
-        much of the arrivals as possible within them.
-    """
-    builder = ModelBuilder()
-    share = builder.variable("share", lower=0.0 if wanted == "share" else 1.0, upper=1, cost=-float(wanted == "share"))
-    flows = {
-        (c, p): builder.variable(f"z[{c},{p}]", upper=1)
-        for c, p in problem.promotions
-        if problem.pools[c].rate_rps > 0 and problem.pools[p].options
-    }
-    for c, pool in enumerate(problem.pools):
-        terms = [(column, 1.0) for (frm, _), column in flows.items() if frm == c]
-        if pool.rate_rps > 0 and not terms:
-            return None
-        if terms:
-            builder.row(f"coverage[{c}]", [*terms, (share, -1.0)], lower=0, upper=0)
-    counts = _counts(builder, problem, flows, gpu_cost=float(wanted == "gpus"))
-    if wanted != "gpus":
-        builder.row("gpus", [(n, float(tp)) for (_, tp), n in counts.items()], upper=problem.num_gpus)
-    for model, mix in problem.cluster.fixed_mix.items():
-        for tp in problem.profiles[model].tps:
-            terms = [(n, 1.0) for (p, k), n in counts.items() if k == tp and problem.pools[p].model == model]
-            builder.row(f"fixed_mix[{model},{tp}]", terms, lower=mix.get(tp, 0), upper=mix.get(tp, 0))
-    return builder.build()
-
-
-def _counts(
-    builder: ModelBuilder, problem: Problem, flows: dict[tuple[int, int], int], *, gpu_cost: float
-) -> dict[tuple[int, int], int]:
-    """Add the instances of each degree in each pool, and what they carry; return their columns."""
-    counts, reserve = {}, problem.cluster.reserve
-    for p, pool in enumerate(problem.pools):
-        capacity = {tp: max(k.capacity_rps for k in pool.options if k.tp == tp) for tp in {k.tp for k in pool.options}}
-        load = [(z, problem.pools[c].rate_rps) for (c, to), z in flows.items() if to == p]
-        own = {tp: builder.variable(f"n[{p},{tp}]", integer=True, cost=tp * gpu_cost) for tp in sorted(capacity)}
-        most = max(capacity.values(), default=1.0)
-        kept = 1.0 if reserve == "n+1" else 1 - float(reserve)
-        carried = [(n, kept * capacity[tp] / most) for tp, n in own.items()]
-        needed = [(z, -rate / most) for z, rate in load]
-        if load and reserve != "n+1":
-            builder.row(f"capacity[{p}]", carried + needed, lower=0)
-        for tp, n in own.items() if load and reserve == "n+1" else ():
-            # The bound on the count need not be small: more instances than this of one degree carry everything twice.
-            limit = sum(rate for _, rate in load) / capacity[tp] + 2
-            used = builder.variable(f"u[{p},{tp}]", upper=1, integer=True)
-            builder.row(f"uses[{p},{tp}]", [(n, 1.0), (used, -math.ceil(limit))], upper=0)
-            builder.row(f"n_plus_one[{p},{tp}]", [*carried, (used, -capacity[tp] / most), *needed], lower=0)
-        counts.update({(p, tp): n for tp, n in own.items()})
-    return counts
-
-
-@dataclass(frozen=True, slots=True)
-class _Least:
-    """Least value found and least value possible; the former infinite when nothing was found."""
-
-    value: float
-    bound: float
-
-
-def _solve(model: LinearModel | None, seconds: float, gap: float = 0.0) -> _Least | None:
-    """Minimise a program; None when it is infeasible."""
-    if model is None:
-        return None
-    answer = milp(
-        model.objective,
-        integrality=model.is_integer.astype(int),
-        bounds=Bounds(model.lower, model.upper),
-        constraints=LinearConstraint(model.rows, model.row_lower, model.row_upper),
-        options={"time_limit": seconds, "mip_rel_gap": gap},
-    )
-    if answer.status == 2:
-        return None
-    value = math.inf if answer.x is None else float(answer.fun) + model.offset
-    bound = -math.inf if answer.mip_dual_bound is None else float(answer.mip_dual_bound) + model.offset
-    return _Least(value, bound)

@@ -1,6 +1,7 @@
 """Tests of `dynaopt.infeasibility`: the cause is the right one, and every change that is offered helps."""
 
 import re
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from builders import make_curve, make_problem, make_profile
 
 import dynaopt
+from dynaopt import infeasibility
 from dynaopt.infeasibility import explain
 from dynaopt.problem import Problem
 from dynaopt.profile import LoadCurve
@@ -167,3 +169,50 @@ def test_models_are_named_where_there_are_several() -> None:
 def test_feasible_problem_blames_nothing(rates: dict[str, float]) -> None:
     """Tests that no limit is blamed that holds."""
     assert explain(pose(rates)) == "window 2024-05-14 18:05 has no allocation that keeps every limit"
+
+
+def test_a_passed_deadline_leaves_the_window() -> None:
+    """Tests that without any time the window is named, nothing is promised, and the lack of time is told."""
+    text = explain(pose({"LL": 5.0}), deadline_s=time.perf_counter())
+    assert text == (
+        "window 2024-05-14 18:05 has no allocation that keeps every limit (the time limit left no time to look further)"
+    )
+
+
+def test_what_was_found_by_the_deadline_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that the cause and the first change are kept where time runs out while others are looked for."""
+    problem = pose({"LL": 3.6}, ttft_s=4.0)
+    whole = explain(problem)
+    first = whole.split(", or ")[0]
+
+    def stop(*_: object) -> None:
+        raise infeasibility._OutOfTimeError
+
+    monkeypatch.setattr(infeasibility, "_headroom_change", stop)
+    assert explain(problem) == f"{first} (the time limit left no time to look further)"
+
+
+def test_no_configuration_needs_no_time() -> None:
+    """Tests that a class that keeps its SLO on no configuration is named even without time."""
+    problem = pose({"LL": 1.0})
+    text = explain(problem.replace(slo=problem.slo.scaled(0.001)), deadline_s=time.perf_counter())
+    assert text.startswith("class LL in window 2024-05-14 18:05 keeps its SLO")
+    assert text.endswith("(the time limit left no time to look further)")
+
+
+@pytest.mark.parametrize("solver", ["greedy", "auto", "highs"])
+def test_solvers_pass_their_deadline_on(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that an infeasible problem under a time limit is explained until that limit, and without one for good."""
+    seen: list[float] = []
+
+    def note(problem: Problem, *, deadline_s: float = np.inf) -> str:
+        seen.append(deadline_s)
+        return "noted"
+
+    for module in ("greedy", "milp"):
+        monkeypatch.setattr(f"dynaopt.solvers.{module}.explain", note)
+    before = time.perf_counter()
+    assert dynaopt.solve(pose({"LL": 5.0}), solver=solver, time_limit_s=30.0).reason == "noted"
+    assert before + 30 <= seen[0] <= time.perf_counter() + 30
+    dynaopt.solve(pose({"LL": 5.0}), solver=solver)
+    assert seen[1] == np.inf

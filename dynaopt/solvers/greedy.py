@@ -55,7 +55,7 @@ class Greedy:
             allocation, bound_w = self._search(problem, MAX_NODES, 0.0, deadline_s)
         termination, reason = Termination.NO_SOLUTION_FOUND, "no allocation was found, nor a proof that there is none"
         if np.isinf(bound_w) or bound_w > cap_w * (1 + ROUNDING):
-            allocation, termination, reason = None, Termination.INFEASIBLE, explain(problem)
+            allocation, termination, reason = None, Termination.INFEASIBLE, explain(problem, deadline_s=deadline_s)
         elif allocation is not None and allocation.power_w <= cap_w * (1 + ROUNDING):
             proved = allocation.power_w - bound_w <= (gap_tolerance + 2 * ROUNDING) * allocation.power_w
             termination, reason = Termination.OPTIMAL if proved else Termination.FEASIBLE, ""

@@ -73,8 +73,9 @@ class MilpSolver(ABC):
     ) -> Result:
         """Solve a problem; see `Solver`."""
         started = time.perf_counter()
+        deadline_s = np.inf if time_limit_s is None else started + time_limit_s
         formulation = formulate(problem)
-        left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - started)
+        left = None if time_limit_s is None else deadline_s - time.perf_counter()
         if _has_impossible_row(formulation.model):
             outcome = Outcome(infeasible=True)
         elif not formulation.model.variable_names:
@@ -83,20 +84,23 @@ class MilpSolver(ABC):
             outcome = Outcome(reason="the time limit passed while the program was built")
         else:
             outcome = self.run(formulation.model, left, gap_tolerance)
-        return self._conclude(formulation, outcome, gap_tolerance, started)
+        return self._conclude(formulation, outcome, gap_tolerance, started, deadline_s)
 
-    def _conclude(self, formulation: Formulation, outcome: Outcome, gap_tolerance: float, started: float) -> Result:
+    def _conclude(
+        self, formulation: Formulation, outcome: Outcome, gap_tolerance: float, started: float, deadline_s: float
+    ) -> Result:
         bound_w = max(outcome.bound, 0.0)
         termination, allocation, reason = Termination.NO_SOLUTION_FOUND, None, outcome.reason
         if outcome.infeasible:
-            termination, reason, bound_w = Termination.INFEASIBLE, explain(formulation.problem), 0.0
+            termination, bound_w = Termination.INFEASIBLE, 0.0
+            reason = explain(formulation.problem, deadline_s=deadline_s)
         elif outcome.values is not None:
             allocation = read_allocation(formulation, outcome.values)
-            power_w = allocation.power_w
-            if bound_w > power_w * (1 + ROUNDING) + ROUNDING:
-                raise SolverError(f"{self.name} claims a bound of {bound_w} W above its answer of {power_w} W.")
-            bound_w = min(bound_w, power_w)
-            proved = power_w - bound_w <= (gap_tolerance + ROUNDING) * power_w
+            objective_w = allocation.objective_w
+            if bound_w > objective_w * (1 + ROUNDING) + ROUNDING:
+                raise SolverError(f"{self.name} claims a bound of {bound_w} W above its answer of {objective_w} W.")
+            bound_w = min(bound_w, objective_w)
+            proved = objective_w - bound_w <= (gap_tolerance + ROUNDING) * objective_w
             termination = Termination.OPTIMAL if proved else Termination.FEASIBLE
             if not proved and not reason:
                 reason = "the answer lost a little when its floats were made to hold exactly"
