@@ -5,52 +5,44 @@ and fills what is left of the token budget with pieces of prompts. Three choices
 gives their reasons: prompts are taken by TTFT deadline, also out of the middle of a longer one; a request is admitted
 when the KV cache has room for its prompt and its whole output, so that nothing is ever preempted; and while no request
 arrives or finishes, up to `MAX_LEAP` decode iterations are done in one step, at the duration of the middle one.
+`instance_engine` does the work.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from dynaopt.deadline_queue import pop, push
-from dynaopt.phase_model import PhaseModel, iteration
+from dynaopt import deadline_queue, instance_engine, phase_model
+from dynaopt.instance_engine import (
+    BUSY_J,
+    IDLE_J,
+    ITERATION,
+    MAX_LEAP,
+    Engine,
+    Fleet,
+    Record,
+    Slots,
+    advance,
+    enqueue,
+    make_fleet,
+    make_slots,
+)
+from dynaopt.jit import sources_digest
+from dynaopt.phase_model import PhaseModel
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-MAX_LEAP = 64
 # Gaps between tokens are counted in bins of 0.05 %, from 0.1 ms to about 1,000 s.
 _BIN_WIDTH = 5e-4
 _FIRST_BIN_S = 1e-4
 _NUM_BINS = 32_300
-
-
-class Engine(NamedTuple):
-    """An instance at one clock.
-
-    Parameters
-    ----------
-    coefficients
-        From `PhaseModel.coefficients`.
-    idle_power_w
-        Power while there is nothing to do, in watts.
-    kv_capacity_tokens
-        Tokens that the KV cache holds.
-    token_budget
-        Most tokens of one iteration.
-    max_num_seqs
-        Most requests that are admitted at once; at most `token_budget`, so that no decode ever has to wait.
-    """
-
-    coefficients: FloatArray
-    idle_power_w: float
-    kv_capacity_tokens: int
-    token_budget: int
-    max_num_seqs: int
 
 
 class Requests(NamedTuple):
@@ -167,213 +159,60 @@ def serve(engine: Engine, requests: Requests, *, warm_up: int = 0, max_leap: int
         raise ValueError(f"A request does not fit into a KV cache of {engine.kv_capacity_tokens} tokens.")
     if not 1 <= engine.max_num_seqs <= engine.token_budget:
         raise ValueError(f"{engine.max_num_seqs} sequences need a token budget of as many, not {engine.token_budget}.")
-    ttft_s, gaps, energy_j, num_iterations = _serve(engine, requests, warm_up, max_leap)
+    fleet, slots, record = _empty(engine, requests, warm_up)
+    _serve(fleet, engine, requests, slots, record, max_leap)
     duration_s = requests.arrival_s[-1] - requests.arrival_s[warm_up]
     return Run(
-        power_w=energy_j / duration_s,
-        ttft_s=ttft_s[warm_up:],
+        power_w=float(fleet.meters[0, BUSY_J] + fleet.meters[0, IDLE_J]) / duration_s,
+        ttft_s=(slots.first_s - requests.arrival_s)[warm_up:],
         group=requests.group[warm_up:],
-        token_gaps=gaps,
-        num_iterations=num_iterations,
+        token_gaps=record.gaps.T,
+        num_iterations=int(fleet.counts[0, ITERATION]),
     )
 
 
-class _Prompts(NamedTuple):
-    """Requests without a first token: those not admitted yet, and those whose prompt is partly computed."""
-
-    waiting: IntArray
-    started: IntArray
-    size: IntArray  # of the two queues
-    deadline_s: FloatArray
-    left_tokens: IntArray  # of each request's prompt
-    done: IntArray  # requests whose prompt ends in this iteration
-
-
-class _Decodes(NamedTuple):
-    """Sequences that get a token in each iteration, by the iteration after which they have their last one."""
-
-    ending: IntArray  # how many end after an iteration, by group, shape (ring, groups)
-    ending_tokens: IntArray  # prompt and output tokens that they hold by then, shape (ring,)
-    batch: IntArray  # how many there are, by group
-
-
-# Places in the array of counters.
-_ITERATION, _SEQUENCES, _BATCH, _CONTEXT, _RESERVED, _ARRIVED, _FIRST_TOKENS = range(7)
-
-
-# Not cached on disk: Numba would not notice a change of `iteration`, which is compiled into this.
-@njit  # type: ignore[untyped-decorator]
-def _serve(
-    engine: Engine, requests: Requests, warm_up: int, max_leap: int
-) -> tuple[FloatArray, FloatArray, float, int]:
+def _empty(engine: Engine, requests: Requests, warm_up: int) -> tuple[Fleet, Slots, Record]:
     n = len(requests.arrival_s)
-    prompts, decodes, counters, ttft_s, gaps = _empty(requests)
-    begin_s, end_s = requests.arrival_s[warm_up], requests.arrival_s[n - 1]
-    now_s = 0.0
-    energy_j = 0.0
-    while counters[_FIRST_TOKENS] < n:
-        _take_arrivals(requests, prompts, counters, now_s)
-        if counters[_BATCH] == 0 and prompts.size[0] == 0 and prompts.size[1] == 0:
-            next_s = requests.arrival_s[counters[_ARRIVED]]
-            energy_j += engine.idle_power_w * _overlap(now_s, next_s, begin_s, end_s)
-            now_s = next_s
-            continue
-        tokens, mean_context, num_done = _schedule_prompts(engine, requests, prompts, counters)
-        steps = 1
-        context = float(counters[_CONTEXT])
-        batch = counters[_BATCH]
-        duration_s, power_w = iteration(engine.coefficients, tokens, mean_context, batch, context)
-        if tokens == 0:
-            steps = _steps_alone(requests, decodes, counters, max_leap, now_s, duration_s)
-        if steps > 1:
-            context += 0.5 * batch * (steps - 1)
-            duration_s, power_w = iteration(engine.coefficients, 0.0, 0.0, batch, context)
-            # The middle iteration is a little longer than the first: do not leap beyond the one in which one arrives.
-            steps = min(steps, _steps_until(requests, counters, now_s, duration_s))
-        next_s = now_s + steps * duration_s
-        counted_s = _overlap(now_s, next_s, begin_s, end_s)
-        energy_j += power_w * counted_s
-        if counted_s > 0 and batch > 0:
-            at = min(_NUM_BINS - 1, max(0, int(np.log(duration_s / _FIRST_BIN_S) / _BIN_WIDTH)))
-            for group in range(len(decodes.batch)):
-                gaps[group, at] += steps * decodes.batch[group]
-        now_s = next_s
-        _end_sequences(decodes, counters, steps)
-        for i in range(num_done):
-            ttft_s[prompts.done[i]] = now_s - requests.arrival_s[prompts.done[i]]
-            _start_decoding(requests, decodes, counters, prompts.done[i])
-    return ttft_s, gaps, energy_j, counters[_ITERATION]
-
-
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _empty(requests: Requests) -> tuple[_Prompts, _Decodes, IntArray, FloatArray, FloatArray]:
-    n = len(requests.arrival_s)
-    ring = requests.output_tokens.max() + 1
-    groups = requests.group.max() + 1
-    prompts = _Prompts(
-        np.empty(n, np.int64),
-        np.empty(n, np.int64),
-        np.zeros(2, np.int64),
-        requests.arrival_s + requests.ttft_slo_s,
-        requests.input_tokens.copy(),
-        np.empty(n, np.int64),
+    groups = int(requests.group.max()) + 1
+    fleet = make_fleet(1, groups, n, engine.max_num_seqs, int(requests.output_tokens.max()))
+    slots = make_slots(n)._replace(
+        arrival_s=requests.arrival_s,
+        deadline_s=requests.arrival_s + requests.ttft_slo_s,
+        input_tokens=requests.input_tokens,
+        output_tokens=requests.output_tokens,
+        left_tokens=requests.input_tokens.copy(),
+        group=requests.group,
     )
-    decodes = _Decodes(np.zeros((ring, groups), np.int64), np.zeros(ring, np.int64), np.zeros(groups, np.int64))
-    return prompts, decodes, np.zeros(7, np.int64), np.empty(n), np.zeros((groups, _NUM_BINS))
+    record = Record(
+        gaps=np.zeros((_NUM_BINS, groups), np.int64),
+        first_bin_s=_FIRST_BIN_S,
+        bin_width=_BIN_WIDTH,
+        gap_bound_s=np.full(groups, np.inf),
+        begin_s=float(requests.arrival_s[warm_up]),
+        end_s=float(requests.arrival_s[n - 1]),
+        done=np.zeros(engine.max_num_seqs, np.int64),
+        finished=np.zeros(n, np.int64),
+        num_finished=np.zeros(1, np.int64),
+    )
+    return fleet, slots, record
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _overlap(from_s: float, to_s: float, begin_s: float, end_s: float) -> float:
-    return max(0.0, min(to_s, end_s) - max(from_s, begin_s))
+_Serve = Callable[[Fleet, Engine, Requests, Slots, Record, int], None]
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _take_arrivals(requests: Requests, prompts: _Prompts, counters: IntArray, now_s: float) -> None:
-    arrived = counters[_ARRIVED]
-    while arrived < len(requests.arrival_s) and requests.arrival_s[arrived] <= now_s:
-        prompts.size[0] = push(prompts.waiting, prompts.size[0], prompts.deadline_s, arrived)
-        arrived += 1
-    counters[_ARRIVED] = arrived
+def _make_serve(digest: str) -> _Serve:
+    # The digest is part of the key of what is kept on disk, so that a change of a module compiled into this is noticed.
+    @njit(cache=True)  # type: ignore[untyped-decorator]
+    def serve(fleet: Fleet, engine: Engine, requests: Requests, slots: Slots, record: Record, max_leap: int) -> str:
+        n = len(requests.arrival_s)
+        for slot in range(n + 1):
+            until_s = requests.arrival_s[slot] if slot < n else np.inf
+            advance(fleet, 0, engine, slots, record, until_s, max_leap, False)
+            if slot < n:
+                enqueue(fleet, 0, slots, slot)
+        return digest
+
+    return cast(_Serve, serve)
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _schedule_prompts(
-    engine: Engine, requests: Requests, prompts: _Prompts, counters: IntArray
-) -> tuple[float, float, int]:
-    """Fill the budget with prompts by deadline; return their tokens, mean context, and how many prompts end."""
-    budget = engine.token_budget - counters[_BATCH]
-    tokens = 0
-    context = 0.0
-    num_done = 0
-    while budget > 0:
-        request = _next_prompt(engine, requests, prompts, counters)
-        if request < 0:
-            break
-        left = prompts.left_tokens[request]
-        chunk = min(left, budget)
-        context += chunk * (requests.input_tokens[request] - left + 0.5 * chunk)
-        tokens += chunk
-        budget -= chunk
-        prompts.left_tokens[request] = left - chunk
-        if left == chunk:
-            prompts.size[1] = pop(prompts.started, prompts.size[1], prompts.deadline_s)
-            prompts.done[num_done] = request
-            num_done += 1
-    return float(tokens), context / max(tokens, 1), num_done
-
-
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _next_prompt(engine: Engine, requests: Requests, prompts: _Prompts, counters: IntArray) -> int:
-    """Return the request with the earliest deadline that has a place or gets one now, which heads `started`; or -1."""
-    if prompts.size[0] > 0 and counters[_SEQUENCES] < engine.max_num_seqs:
-        first = prompts.waiting[0]
-        need = requests.input_tokens[first] + requests.output_tokens[first]
-        is_first = prompts.size[1] == 0 or prompts.deadline_s[first] < prompts.deadline_s[prompts.started[0]]
-        if is_first and counters[_RESERVED] + need <= engine.kv_capacity_tokens:
-            prompts.size[0] = pop(prompts.waiting, prompts.size[0], prompts.deadline_s)
-            prompts.size[1] = push(prompts.started, prompts.size[1], prompts.deadline_s, first)
-            counters[_RESERVED] += need
-            counters[_SEQUENCES] += 1
-    return int(prompts.started[0]) if prompts.size[1] > 0 else -1
-
-
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _steps_until(requests: Requests, counters: IntArray, now_s: float, duration_s: float) -> int:
-    """Count the iterations until the next request arrives, the one in which it does included."""
-    if counters[_ARRIVED] == len(requests.arrival_s):
-        return MAX_LEAP
-    until_s = min(requests.arrival_s[counters[_ARRIVED]] - now_s, MAX_LEAP * duration_s)
-    steps = int(np.ceil(until_s / duration_s))
-    return max(1, steps)
-
-
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _steps_alone(
-    requests: Requests, decodes: _Decodes, counters: IntArray, max_leap: int, now_s: float, duration_s: float
-) -> int:
-    """Count the iterations, this one included, until a sequence ends or a request arrives."""
-    steps: int = min(max_leap, _steps_until(requests, counters, now_s, duration_s))
-    ring = len(decodes.ending_tokens)
-    at = counters[_ITERATION] % ring
-    for step in range(1, steps):
-        if decodes.ending_tokens[at] > 0:
-            return step
-        at = at + 1 if at + 1 < ring else 0
-    return steps
-
-
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _end_sequences(decodes: _Decodes, counters: IntArray, steps: int) -> None:
-    """Give every sequence its tokens of these iterations and let go of those that end with the last of them."""
-    counters[_CONTEXT] += counters[_BATCH] * steps
-    counters[_ITERATION] += steps
-    at = (counters[_ITERATION] - 1) % len(decodes.ending_tokens)
-    tokens = decodes.ending_tokens[at]
-    if tokens > 0:
-        for group in range(len(decodes.batch)):
-            ended = decodes.ending[at, group]
-            decodes.batch[group] -= ended
-            counters[_BATCH] -= ended
-            counters[_SEQUENCES] -= ended
-            decodes.ending[at, group] = 0
-        decodes.ending_tokens[at] = 0
-        counters[_CONTEXT] -= tokens
-        counters[_RESERVED] -= tokens
-
-
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _start_decoding(requests: Requests, decodes: _Decodes, counters: IntArray, request: int) -> None:
-    """Let a request whose prompt is done, and which so has its first token, decode the others."""
-    input_tokens, output_tokens = requests.input_tokens[request], requests.output_tokens[request]
-    counters[_FIRST_TOKENS] += 1
-    if output_tokens == 1:
-        counters[_SEQUENCES] -= 1
-        counters[_RESERVED] -= input_tokens + output_tokens
-        return
-    group = requests.group[request]
-    at = (counters[_ITERATION] + output_tokens - 2) % len(decodes.ending_tokens)
-    decodes.ending[at, group] += 1
-    decodes.ending_tokens[at] += input_tokens + output_tokens
-    decodes.batch[group] += 1
-    counters[_BATCH] += 1
-    counters[_CONTEXT] += input_tokens + 1
+_serve = _make_serve(sources_digest(deadline_queue, instance_engine, phase_model))
