@@ -57,6 +57,12 @@ class Lengths:
         keep = index == REQUEST_CLASSES.index(request_class)
         return Lengths(self.input_tokens[keep], self.output_tokens[keep], self.weight[keep])
 
+    def of_inputs(self, letter: str, cut_points: CutPoints) -> Lengths:
+        """Return the cells of the three classes of one input length, ``"S"``, ``"M"`` or ``"L"``; possibly none."""
+        index = cut_points.classify(self.input_tokens, self.output_tokens)
+        keep = np.isin(index, [n for n, c in enumerate(REQUEST_CLASSES) if c[0] == letter])
+        return Lengths(self.input_tokens[keep], self.output_tokens[keep], self.weight[keep])
+
     def sample(self, size: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
         """Draw requests in random order, each cell as often as its weight says, rounded up or down.
 
@@ -113,6 +119,33 @@ def service_lengths(service: str) -> Lengths:
         lengths = read_lengths(path)
     scale = SERVICE_REQUESTS[service] / lengths.weight.sum()
     return Lengths(lengths.input_tokens, lengths.output_tokens, lengths.weight * scale)
+
+
+def mix_lengths(mix: str, cut_points: CutPoints) -> Lengths:
+    """Return the lengths of a service's requests, or of those of one input length.
+
+    Parameters
+    ----------
+    mix
+        A service, ``"conversation"`` or ``"coding"``; or one with ``-S``, ``-M`` or ``-L`` behind it, for the requests
+        with such inputs only.
+    cut_points
+        Where inputs are cut.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such mix, or it has no requests.
+    """
+    service, dash, letter = mix.partition("-")
+    lengths = service_lengths(service) if service in SERVICE_REQUESTS else None
+    if lengths is not None and dash:
+        lengths = lengths.of_inputs(letter, cut_points)
+    if lengths is None or not lengths.weight.sum() > 0:
+        services = ", ".join(SERVICE_REQUESTS)
+        expected = f"one of {services}, or one of them with -S, -M or -L for the requests with such inputs"
+        raise UnknownNameError("mix", expected=expected, found=f"'{mix}'")
+    return lengths
 
 
 def merged(parts: Sequence[Lengths]) -> Lengths:

@@ -57,7 +57,10 @@ class ClassCuts(Section):
 
 
 class Mix(Section):
-    """A service's whole mix, whose curves have the `request_class` `name`: the share of requests of each class."""
+    """A mix of classes, whose curves have the `request_class` `name`: the share of requests of each class.
+
+    It is a service's whole mix (``ALL-conversation``) or its part of one input length (``ALL-conversation-S``).
+    """
 
     name: str
     shares: dict[str, NonNegative]
@@ -110,7 +113,7 @@ class LoadCurve:
     frequency_mhz
         GPU clock, in MHz.
     request_class
-        A class, or ``ALL-…`` for the whole mix of a service.
+        A class, or ``ALL-…`` for a mix.
     rate_rps
         Load offered to the instance, in requests per second; starts at 0 and increases.
     power_w

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dynaopt.curve_build import build_curve, slo_load_rps
 from dynaopt.errors import InvalidInputError, MissingFileError, UnknownNameError
 from dynaopt.instance_simulator import engine_of
-from dynaopt.lengths import service_lengths
+from dynaopt.lengths import SERVICE_REQUESTS, mix_lengths
 from dynaopt.phase_model import PhaseModel, read_phase_model
 from dynaopt.profile import ClassCuts, EngineOptions, LoadCurve, Metadata, Mix, Power, Profile, StartUp
 from dynaopt.profile_io import write_profile
@@ -50,9 +50,9 @@ class BuildSpec(BaseModel):
     max_num_seqs
         Most requests that an instance serves at once.
     requests_per_level
-        Requests in the simulation of one load; a mix takes twice as many.
+        Requests in the simulation of one load; a service's whole mix takes twice as many.
     mixes
-        Services whose whole mix gets curves.
+        Mixes that get curves: services (``conversation``) and their parts of one input length (``conversation-S``).
     power, start_up, classes, provenance
         As in `Metadata`; the provenance of the phase model is added.
     """
@@ -81,7 +81,7 @@ class BuildSpec(BaseModel):
     @property
     def workloads(self) -> tuple[str, ...]:
         """Names of all workloads: the nine classes, then the mixes."""
-        return (*REQUEST_CLASSES, *(MIX_PREFIX + service for service in self.mixes))
+        return (*REQUEST_CLASSES, *(MIX_PREFIX + mix for mix in self.mixes))
 
 
 def read_build_spec(name_or_path: str | Path) -> BuildSpec:
@@ -184,7 +184,8 @@ def _build_one(
     spec: BuildSpec, model: PhaseModel, tp: int, frequency_mhz: int, name: str, seed: int
 ) -> tuple[EngineOptions, LoadCurve] | None:
     """Simulate one curve with its best token budget; None when a request never fits into the KV cache."""
-    size = spec.requests_per_level * (2 if name.startswith(MIX_PREFIX) else 1)
+    is_whole = name.removeprefix(MIX_PREFIX) in SERVICE_REQUESTS
+    size = spec.requests_per_level * (2 if is_whole else 1)
     workload = _workload(name, spec.cut_points, size, seed)
     if workload.longest_tokens > model.kv_capacity_tokens(tp):
         return None
@@ -224,10 +225,8 @@ def _workload(name: str, cut_points: CutPoints, size: int, seed: int) -> Workloa
 
 
 def _metadata(spec: BuildSpec, model: PhaseModel, options: tuple[EngineOptions, ...]) -> Metadata:
-    mixes = []
-    for service in spec.mixes:
-        shares = service_lengths(service).shares(spec.cut_points)
-        mixes.append(Mix(name=MIX_PREFIX + service, shares=shares))
+    cuts = spec.cut_points
+    mixes = [Mix(name=MIX_PREFIX + mix, shares=mix_lengths(mix, cuts).shares(cuts)) for mix in spec.mixes]
     phase = [p.model_copy(update={"quantity": f"phase model: {p.quantity}"}) for p in model.provenance]
     return Metadata(
         format_version=1,

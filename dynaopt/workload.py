@@ -1,4 +1,4 @@
-"""Streams of requests that load an instance: one class, or a service's whole mix.
+"""Streams of requests that load an instance: one class, a service's whole mix, or its part of one input length.
 
 A workload is one draw of lengths and of gaps between arrivals; a load only stretches the gaps. So all loads of a curve
 and all configurations see the same chance, and curves are smooth.
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynaopt.instance_simulator import Requests
-from dynaopt.lengths import SERVICE_REQUESTS, Lengths, merged, service_lengths
+from dynaopt.lengths import SERVICE_REQUESTS, Lengths, merged, mix_lengths, service_lengths
 from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES, CutPoints
 from dynaopt.slo import Slo
 
@@ -29,7 +29,7 @@ class Workload:
     Parameters
     ----------
     name
-        A request class, or ``ALL-…`` for the mix of a service.
+        A request class, or ``ALL-…`` for a mix.
     classes
         The classes in it; a request's `group` is a place in this list.
     at_one_rps
@@ -68,7 +68,8 @@ def make_workload(name: str, cut_points: CutPoints, slo: Slo, *, size: int, seed
     Parameters
     ----------
     name
-        A request class, whose lengths come from both services by their numbers of requests; or ``ALL-`` and a service.
+        A request class, whose lengths come from both services by their numbers of requests; or ``ALL-`` and a mix, as
+        `mix_lengths` knows it.
     cut_points
         Where classes are cut.
     slo
@@ -81,7 +82,7 @@ def make_workload(name: str, cut_points: CutPoints, slo: Slo, *, size: int, seed
     Raises
     ------
     UnknownNameError
-        If there is no such service.
+        If there is no such mix.
     """
     lengths = _lengths_of(name, cut_points)
     rng = np.random.default_rng([seed, *name.encode()])
@@ -101,6 +102,6 @@ def make_workload(name: str, cut_points: CutPoints, slo: Slo, *, size: int, seed
 
 def _lengths_of(name: str, cut_points: CutPoints) -> Lengths:
     if name.startswith(MIX_PREFIX):
-        return service_lengths(name.removeprefix(MIX_PREFIX))
+        return mix_lengths(name.removeprefix(MIX_PREFIX), cut_points)
     parts = [service_lengths(service) for service in SERVICE_REQUESTS]
     return merged(parts).of_class(name, cut_points)

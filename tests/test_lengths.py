@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dynaopt.errors import InvalidInputError, MissingFileError, UnknownNameError
-from dynaopt.lengths import SERVICE_REQUESTS, Lengths, merged, read_lengths, service_lengths
-from dynaopt.request_class import REQUEST_CLASSES, TABLE_IV
+from dynaopt.lengths import SERVICE_REQUESTS, Lengths, merged, mix_lengths, read_lengths, service_lengths
+from dynaopt.request_class import REQUEST_CLASSES, TABLE_IV, CutPoints
 
 
 def _lengths(*rows: tuple[int, int, float]) -> Lengths:
@@ -103,6 +103,23 @@ def test_every_class_has_lengths() -> None:
     """Tests that the two services together have requests of all nine classes, as the profile needs."""
     both = merged([service_lengths(service) for service in SERVICE_REQUESTS])
     assert set(both.shares(TABLE_IV)) == set(REQUEST_CLASSES)
+
+
+@pytest.mark.parametrize("service", SERVICE_REQUESTS)
+def test_parts_of_a_mix_make_it_up(service: str) -> None:
+    """Tests that S, M and L inputs share out a service's requests, and that each part's shares add up to 1."""
+    parts = [mix_lengths(f"{service}-{letter}", TABLE_IV) for letter in "SML"]
+    assert sum(part.weight.sum() for part in parts) == pytest.approx(SERVICE_REQUESTS[service])
+    for letter, part in zip("SML", parts, strict=True):
+        shares = part.shares(TABLE_IV)
+        assert {c[0] for c in shares} == {letter}
+        assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_mix_without_requests_is_refused() -> None:
+    """Tests cut-points above every input, so that no input is L."""
+    with pytest.raises(UnknownNameError, match="got 'coding-L'"):
+        mix_lengths("coding-L", CutPoints((10_000, 20_000), (100, 350)))
 
 
 def test_unknown_service_is_refused() -> None:

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from builders import make_curve, make_metadata
 
-from dynaopt.demand import Demand
+from dynaopt.demand import Demand, read_demand
 from dynaopt.errors import InvalidInputError, NoSolutionError, UnknownNameError
+from dynaopt.lengths import mix_lengths
 from dynaopt.profile import LoadCurve, Mix, Profile
-from dynaopt.request_class import REQUEST_CLASSES
+from dynaopt.request_class import REQUEST_CLASSES, TABLE_IV
 from dynaopt.schedule import ALLOCATION_COLUMNS, ROUTE_COLUMNS, WINDOW_COLUMNS
 from dynaopt.single_pool import best_single_pool, nearest_mix, single_pool
 from dynaopt.slo import Slo
@@ -108,6 +109,20 @@ def test_the_nearest_mix_is_taken() -> None:
     assert distance == pytest.approx(4 / 60)
     coding = make_demand([{"LS": 3.0, "SS": 1.0}], [1.0])
     assert nearest_mix(profile, coding.rates_rps[""])[0].name == "ALL-code"
+
+
+def test_a_whole_service_gets_the_mix_of_the_whole() -> None:
+    """Tests both shipped weeks against mixes of the services and of their parts by input length."""
+    names = [f"{service}{part}" for service in ("conversation", "coding") for part in ("", "-S", "-M", "-L")]
+    mixes = [Mix(name=f"ALL-{name}", shares=mix_lengths(name, TABLE_IV).shares(TABLE_IV)) for name in names]
+    profile = make_mix_profile([TP8], mixes)
+    for service in ("conversation", "coding"):
+        rates = read_demand(f"azure-2024-{service}").rates_rps[""]
+        mix, distance = nearest_mix(profile, rates)
+        assert mix.name == f"ALL-{service}"
+        assert distance < 0.02
+        short = np.where([c[0] == "S" for c in REQUEST_CLASSES], rates, 0.0)
+        assert nearest_mix(profile, short)[0].name == f"ALL-{service}-S"
 
 
 def test_the_best_pool_beats_the_usual_one() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dynaopt.errors import UnknownNameError
+from dynaopt.lengths import mix_lengths
 from dynaopt.request_class import REQUEST_CLASSES, TABLE_IV
 from dynaopt.slo import Slo
 from dynaopt.workload import Workload, make_workload
@@ -36,6 +37,19 @@ def test_mix_tells_its_classes_apart() -> None:
     assert names == [REQUEST_CLASSES[i] for i in index]
     assert requests.ttft_slo_s.tolist() == [SLO.of(name)[0] for name in names]
     assert names.count("LS") / 20_000 == pytest.approx(0.712, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"), [("conversation-S", "SS SM"), ("coding-S", "SS SM SL"), ("coding-L", "LS LM LL")]
+)
+def test_part_of_a_mix_has_one_input_length(name: str, classes: str) -> None:
+    """Tests that only the service's requests of that input length are in it, with their own shares."""
+    workload = _make(f"ALL-{name}", size=20_000)
+    assert set(workload.classes) == set(classes.split())
+    shares = mix_lengths(name, TABLE_IV).shares(TABLE_IV)
+    found = np.bincount(workload.at_one_rps.group) / 20_000
+    for request_class, share in zip(workload.classes, found, strict=True):
+        assert share == pytest.approx(shares[request_class], abs=1e-3)
 
 
 def test_rate_only_stretches_the_gaps() -> None:
@@ -80,7 +94,8 @@ def test_seed_and_name_decide_the_draw() -> None:
     assert not np.array_equal(once.arrival_s, _make("MS").at_one_rps.arrival_s)
 
 
-def test_unknown_mix_is_refused() -> None:
-    """Tests a mix of a service that nobody knows."""
-    with pytest.raises(UnknownNameError, match="'chat'"):
-        _make("ALL-chat")
+@pytest.mark.parametrize("name", ["chat", "coding-X", "coding-SS", "coding-"])
+def test_unknown_mix_is_refused(name: str) -> None:
+    """Tests a mix of a service that nobody knows, and parts that there are not."""
+    with pytest.raises(UnknownNameError, match=f"with -S, -M or -L for the requests with such inputs, got '{name}'"):
+        _make(f"ALL-{name}")
