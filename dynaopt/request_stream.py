@@ -1,36 +1,29 @@
-"""Requests one by one, window after window: what a replay takes in, and the reader that takes it from a trace file.
+"""Requests one by one, window after window: what a replay takes in.
 
 A week of a service is tens of millions of requests, so that a stream never holds more of them than one window and one
-block of the file.
+block of its source.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from dynaopt.errors import InvalidInputError
-from dynaopt.request_class import TABLE_IV, CutPoints
-from dynaopt.trace_fault import find_fault
-from dynaopt.trace_source import LAST_US, RULES, TraceSource, connect, find_trace
+from dynaopt.request_class import CutPoints
 
 FloatArray = npt.NDArray[np.float64]
 Int32Array = npt.NDArray[np.int32]
+Int64Array = npt.NDArray[np.int64]
 Int8Array = npt.NDArray[np.int8]
 
-_BLOCK_VECTORS = 256
-"""DuckDB's vectors, of 2,048 rows each, that are read at a time."""
-_US_PER_S = 1_000_000
-# DuckDB sorts the file; what does not fit in this goes to a temporary folder.
-_SORT_MEMORY = "512MB"
+US_PER_S = 1_000_000
+_NS_PER_US = 1_000
 
 
 class RequestPart(NamedTuple):
@@ -85,41 +78,48 @@ class RequestStream(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class TraceStream:
-    """The requests of a trace file in the order of time; `open_trace` makes it.
+class Block(NamedTuple):
+    """Some requests in the order of time, as a source gives them; all arrays have shape (requests,).
 
     Parameters
     ----------
-    source
-        The file, whose rows were all checked.
-    num_requests
-        Requests in the file.
-    first, last
-        Arrival of the first and of the last request, UTC.
-    cut_points
-        Where lengths are cut into classes.
-    model
-        Name of the model that serves the requests.
+    us
+        Arrival of each, in microseconds since 1970.
+    input_tokens, output_tokens
+        Their lengths.
     """
 
-    source: TraceSource
-    num_requests: int
-    first: pd.Timestamp
-    last: pd.Timestamp
-    cut_points: CutPoints = TABLE_IV
-    model: str = ""
+    us: Int64Array
+    input_tokens: Int32Array
+    output_tokens: Int32Array
 
-    @property
-    def start(self) -> pd.Timestamp:
-        """The whole minute, UTC, in which the first request arrives."""
-        return self.first.floor("min")
+    def split(self, at: int) -> tuple[Block, Block]:
+        """Return the first `at` requests and the others."""
+        head, tail = zip(*((column[:at], column[at:]) for column in self), strict=True)
+        return Block(*head), Block(*tail)
 
-    def parts(self, starts: pd.DatetimeIndex, window_s: float) -> Iterator[RequestPart]:
-        """Give the requests of each window; see `RequestStream`.
 
-        Rows may stand in any order in the file: they are sorted by time, then by lengths, so that those of the same
-        microsecond always come in the same order. Requests outside the windows are left out.
+_NO_BLOCK = Block(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32))
+
+
+@dataclass(frozen=True, slots=True)
+class WindowGrid:
+    """Windows of one length, in the order of time, in microseconds since 1970.
+
+    Parameters
+    ----------
+    starts_us
+        Start of each, shape (windows,).
+    window_us
+        Length of each.
+    """
+
+    starts_us: Int64Array
+    window_us: int
+
+    @classmethod
+    def of(cls, starts: pd.DatetimeIndex, window_s: float) -> WindowGrid:
+        """Take the windows that a stream was asked for.
 
         Parameters
         ----------
@@ -129,126 +129,73 @@ class TraceStream:
         Raises
         ------
         InvalidInputError
-            If windows overlap or are not in order, or the file has changed and cannot be read any more.
+            If windows overlap or are not in the order of time, or there is none; with the first one at fault.
         """
-        check_windows(starts, window_s)
-        return self._parts(starts.as_unit("us").asi8, round(window_s * _US_PER_S))
+        where = "windows of a request stream"
+        if starts.empty:
+            raise InvalidInputError(where, expected="at least one", found="none")
+        grid = cls(starts.as_unit("us").asi8, round(window_s * US_PER_S))
+        early = np.diff(grid.starts_us) < grid.window_us
+        if early.any():
+            at = int(np.flatnonzero(early)[0])
+            expected = f"windows of {window_s:g} s in the order of time that do not overlap"
+            found = f"{starts[at + 1].isoformat()} after {starts[at].isoformat()}"
+            raise InvalidInputError(where, expected=expected, found=found)
+        return grid
 
-    def _parts(self, first_us: npt.NDArray[np.int64], window_us: int) -> Iterator[RequestPart]:
-        rows = _Rows(self.source, int(first_us[0]), int(first_us[-1]) + window_us)
-        start_us = self.start.value // 1000
-        for edge_us in first_us:
-            rows.take(int(edge_us))
-            us, input_tokens, output_tokens = rows.take(int(edge_us) + window_us)
-            classes = self.cut_points.classify(input_tokens, output_tokens).astype(np.int8)
-            yield RequestPart(
-                (us - start_us) / _US_PER_S, input_tokens, np.maximum(output_tokens, 1), classes, self.model
-            )
+    @property
+    def first_us(self) -> int:
+        """Where the first window starts."""
+        return int(self.starts_us[0])
+
+    @property
+    def end_us(self) -> int:
+        """Where the last window ends."""
+        return int(self.starts_us[-1]) + self.window_us
 
 
-def open_trace(path: str | Path, *, cut_points: CutPoints = TABLE_IV, model: str = "") -> TraceStream:
-    """Check every row of a trace, in one pass that takes seconds, and give its requests as a stream.
+def cut_windows(
+    blocks: Iterator[Block], grid: WindowGrid, *, start: pd.Timestamp, cut_points: CutPoints, model: str
+) -> Iterator[RequestPart]:
+    """Cut a series of blocks into windows, holding no more than one window and one block.
 
     Parameters
     ----------
-    path
-        A ``.csv``, ``.csv.gz`` or ``.parquet`` file with the columns `TIMESTAMP`, `ContextTokens`, `GeneratedTokens`,
-        rows in any order. Times without a zone are UTC. A request that generated 0 tokens counts as one of 1: its
-        input was processed, and that gives the first token.
+    blocks
+        Requests in the order of time, none before the first window; those in gaps between windows are left out.
+    grid
+        The windows.
+    start
+        The moment that arrivals are counted from.
     cut_points
         Where lengths are cut into classes.
     model
-        Name of the model that serves the requests; ``""`` if there is only one.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such file.
-    InvalidInputError
-        If any row is not a request, with its line and column, or if there is none.
+        Name of the model that serves the requests.
     """
-    source = find_trace(path)
-    valid = " AND ".join(f"({rule})" for rule in RULES.values())
-    query = (
-        "SELECT count(*), min(epoch_us(t)), max(epoch_us(t)), bool_and(coalesce(" + valid + f", false)) "
-        f"FROM ({source.sql})"
-    )
-    try:
-        with connect() as connection:
-            num_requests, first_us, last_us, all_valid = connection.execute(query).fetchall()[0]
-    except duckdb.Error as error:
-        raise find_fault(source, str(error)) from error
-    if not num_requests:
-        raise InvalidInputError(str(source.path), expected="at least one request", found="a header and nothing below")
-    if not all_valid:
-        raise find_fault(source, "a row that breaks a rule")
-    first, last = (pd.Timestamp(us, unit="us", tz="UTC") for us in (first_us, last_us))
-    return TraceStream(source, num_requests, first, last, cut_points, model)
+    start_us = start.value // _NS_PER_US
+    queue = _Queue(blocks)
+    for edge_us in grid.starts_us.tolist():
+        queue.take(edge_us)
+        block = queue.take(edge_us + grid.window_us)
+        classes = cut_points.classify(block.input_tokens, block.output_tokens).astype(np.int8)
+        arrival_s = (block.us - start_us) / US_PER_S
+        yield RequestPart(arrival_s, block.input_tokens, np.maximum(block.output_tokens, 1), classes, model)
 
 
-def check_windows(starts: pd.DatetimeIndex, window_s: float) -> None:
-    """Refuse windows that overlap or are not in the order of time, or none at all.
+class _Queue:
+    """Blocks that are taken apart at any moment, not only where one ends."""
 
-    Parameters
-    ----------
-    starts
-        Start of each window.
-    window_s
-        Length of each, in seconds.
+    def __init__(self, blocks: Iterator[Block]) -> None:
+        self._blocks = blocks
+        self._rest = _NO_BLOCK
 
-    Raises
-    ------
-    InvalidInputError
-        With the first window at fault.
-    """
-    if starts.empty:
-        raise InvalidInputError("windows of a request stream", expected="at least one", found="none")
-    early = np.diff(starts.as_unit("us").asi8) < round(window_s * _US_PER_S)
-    if early.any():
-        at = int(np.flatnonzero(early)[0])
-        expected = f"windows of {window_s:g} s in the order of time that do not overlap"
-        found = f"{starts[at + 1].isoformat()} after {starts[at].isoformat()}"
-        raise InvalidInputError("windows of a request stream", expected=expected, found=found)
-
-
-class _Rows:
-    """The rows of a trace in the order of time, read block by block."""
-
-    def __init__(self, source: TraceSource, first_us: int, end_us: int) -> None:
-        self._source = source
-        self._blocks = self._read(max(first_us, 0), min(end_us, LAST_US + 1))
-        self._held: list[tuple[npt.NDArray[np.int64], Int32Array, Int32Array]] = []
-
-    def take(self, until_us: int) -> tuple[npt.NDArray[np.int64], Int32Array, Int32Array]:
-        """Take the next rows, all that arrive before a moment."""
+    def take(self, until_us: int) -> Block:
+        """Take what arrives before a moment and was not taken yet."""
         taken = []
-        while self._held or self._fetch():
-            block = self._held.pop()
-            cut = int(np.searchsorted(block[0], until_us))
-            taken.append((block[0][:cut], block[1][:cut], block[2][:cut]))
-            if cut < len(block[0]):
-                self._held.append((block[0][cut:], block[1][cut:], block[2][cut:]))
-                break
-        columns = zip(*taken, strict=True) if taken else ([np.zeros(0, np.int64)], *([np.zeros(0, np.int32)],) * 2)
-        us, input_tokens, output_tokens = (np.concatenate(column) for column in columns)
-        return us, input_tokens, output_tokens
-
-    def _fetch(self) -> bool:
-        block = next(self._blocks, None)
-        if block is not None:
-            self._held.append(block)
-        return block is not None
-
-    def _read(self, first_us: int, end_us: int) -> Iterator[tuple[npt.NDArray[np.int64], Int32Array, Int32Array]]:
-        query = (
-            f"SELECT epoch_us(t) AS us, i::INTEGER AS i, o::INTEGER AS o FROM ({self._source.sql}) "
-            f"WHERE epoch_us(t) >= {first_us} AND epoch_us(t) < {end_us} ORDER BY us, i, o"
-        )
-        with tempfile.TemporaryDirectory(prefix="dynaopt-") as spill, connect() as connection:
-            connection.execute(f"SET memory_limit = '{_SORT_MEMORY}'; SET temp_directory = '{spill}'")
-            try:
-                connection.execute(query)
-                while not (block := connection.fetch_df_chunk(_BLOCK_VECTORS)).empty:
-                    yield block["us"].to_numpy(), block["i"].to_numpy(), block["o"].to_numpy()
-            except duckdb.Error as error:
-                raise find_fault(self._source, str(error)) from error
+        block: Block | None = self._rest
+        self._rest = _NO_BLOCK
+        while block is not None:
+            head, self._rest = block.split(int(np.searchsorted(block.us, until_us)))
+            taken.append(head)
+            block = None if len(self._rest.us) else next(self._blocks, None)
+        return Block(*(np.concatenate(column) for column in zip(*taken, strict=True)))

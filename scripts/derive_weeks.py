@@ -1,10 +1,11 @@
-"""Derive the shipped weeks and length histograms from the Azure LLM inference trace 2024.
+"""Derive the shipped weeks, minutes and length histograms from the Azure LLM inference trace 2024.
 
     python scripts/derive_weeks.py ../shared/data [--out dynaopt/data]
 
 reads `azure2024/minutes.csv` (requests and tokens of every minute) and `azure2024/lengths_*.csv` (a sample of lengths)
-and writes, for both services, `azure-2024-*.parquet` (the demand table) and `lengths-azure-2024-*.csv` (the joint
-histogram of lengths of the whole week). `dynaopt/data/README.md` says what is measured in them and what is inferred.
+and writes, for both services, `azure-2024-*.parquet` (the demand table), `minutes-azure-2024-*.parquet` (requests of
+every minute) and `lengths-azure-2024-*.csv` (the joint histogram of lengths of the whole week).
+`dynaopt/data/README.md` says what is measured in them and what is inferred.
 The same input gives the same bytes.
 """
 
@@ -39,6 +40,11 @@ class Service:
     name: str
     prefix: str
     first_day: str
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """First moment of the week."""
+        return pd.Timestamp(self.first_day, tz="UTC").as_unit("us")
 
 
 SERVICES = (Service("conversation", "conv", "2024-05-12"), Service("coding", "code", "2024-05-10"))
@@ -112,12 +118,19 @@ def window_rows(start: pd.Timestamp, minutes: npt.NDArray[np.int64], lengths: Fl
 
 def derive_week(service: Service, measured: Measured) -> Demand:
     """Make the demand of a service's week."""
-    first = pd.Timestamp(service.first_day, tz="UTC").as_unit("us")
+    first = service.start
     rows = [
         window_rows(first + pd.Timedelta(seconds=WINDOW_S * at), minutes, measured.lengths)
         for at, minutes in enumerate(measured.minutes)
     ]
     return Demand(f"azure-2024-{service.name}", float(WINDOW_S), pd.concat(rows, ignore_index=True))
+
+
+def derive_minutes(service: Service, measured: Measured) -> pd.DataFrame:
+    """List the requests of every minute, as they were counted."""
+    requests = measured.minutes[:, :, 0].ravel()
+    starts = pd.date_range(service.start, periods=len(requests), freq="min", unit="us")
+    return pd.DataFrame({"minute_start": starts, "requests": requests})
 
 
 def derive_lengths(measured: Measured) -> pd.DataFrame:
@@ -156,6 +169,7 @@ def main() -> None:
         measured = read_measured(options.data / "azure2024", service)
         demand = derive_week(service, measured)
         write_demand(demand, options.out / f"{demand.name}.parquet")
+        write_table(derive_minutes(service, measured), options.out / f"minutes-{demand.name}.parquet")
         write_table(derive_lengths(measured), options.out / f"lengths-{demand.name}.csv")
         print(demand)
 
