@@ -47,7 +47,7 @@ def check_out_file(option: str, path: Path, endings: Sequence[str]) -> None:
     InvalidInputError
         If it has another ending, is a folder, or its folder is not there or cannot be written to.
     """
-    if path.suffix not in endings or path.is_dir():
+    if not path.name.endswith(tuple(endings)) or path.is_dir():
         found = "a folder" if path.is_dir() else f"'{path.name}'"
         raise InvalidInputError(f"option {option}", expected=f"a file ending in {' or '.join(endings)}", found=found)
     if not path.absolute().parent.is_dir():

@@ -1,4 +1,4 @@
-"""``dynaopt trace``: what a trace or a demand holds, and the demand table of a trace."""
+"""``dynaopt trace``: what a trace or a demand holds, the demand table of a trace, and a trace of a shipped week."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ from dynaopt.cli_options import (
     Window,
     parse_cut_points,
 )
+from dynaopt.cli_synthesise import synthesise_command
 from dynaopt.console import TitledTable, make_table, render
 from dynaopt.demand import Demand, write_demand
 from dynaopt.request_class import REQUEST_CLASSES, TABLE_IV
 from dynaopt.trace import TraceSummary, trace_summary
 
-app = typer.Typer(help="Read a trace or a shipped week.", no_args_is_help=False)
+app = typer.Typer(help="Read a trace or a shipped week, or make a trace of one.", no_args_is_help=False)
+app.command("synthesise")(synthesise_command)
 
 
 @app.command("summary")
