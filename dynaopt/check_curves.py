@@ -59,11 +59,11 @@ def read_curves(groups: pd.DataFrame, profiles: Mapping[str, Profile], slo: Slo,
     known = np.zeros(len(groups), dtype=np.bool_)
     for key, rows in groups.groupby(["model", "tp", "frequency_mhz", "pool"]).indices.items():
         model, tp, mhz, pool = cast("tuple[str, int, int, str]", key)
-        if model not in profiles or pool not in REQUEST_CLASSES or (tp, mhz, pool) not in profiles[model].curves:
+        curve = profiles[model].curves.get((tp, mhz, pool)) if model in profiles else None
+        if curve is None or not (pool in REQUEST_CLASSES or curve.class_latencies):
             continue
-        curve = profiles[model].curves[tp, mhz, pool]
         known[rows] = True
-        for name, values in _read_curve(curve, slo.of(pool), load[rows], stretch[rows]).items():
+        for name, values in _read_curve(curve, slo, load[rows], stretch[rows]).items():
             columns[name][rows] = values
     return CurveReadings(known=known, peak_rate_rps=load * stretch, **columns)
 
@@ -83,35 +83,48 @@ def worst_up_to(rates: FloatArray, values: FloatArray, load: FloatArray) -> Floa
     return np.maximum(highest[passed], np.interp(load, rates, values))
 
 
-def _read_curve(
-    curve: LoadCurve, bounds: tuple[float, float], load: FloatArray, stretch: FloatArray
-) -> dict[str, FloatArray | float]:
+def _read_curve(curve: LoadCurve, slo: Slo, load: FloatArray, stretch: FloatArray) -> dict[str, FloatArray | float]:
     peak = load * stretch
+    ttft_s, ttft_bound_s = _worst_class(curve, slo, 0, peak)
+    tbt_s, tbt_bound_s = _worst_class(curve, slo, 1, peak)
     return {
         "last_rate_rps": float(curve.rate_rps[-1]),
         "power_w": np.interp(load, curve.rate_rps, curve.power_w),
-        "ttft_p99_s": worst_up_to(curve.rate_rps, curve.ttft_p99_s, peak),
-        "tbt_p99_s": worst_up_to(curve.rate_rps, curve.tbt_p99_s, peak),
-        "ttft_bound_s": bounds[0],
-        "tbt_bound_s": bounds[1],
-        "capacity_rps": _most_load_rps(curve, bounds) / stretch,
+        "ttft_p99_s": ttft_s,
+        "tbt_p99_s": tbt_s,
+        "ttft_bound_s": ttft_bound_s,
+        "tbt_bound_s": tbt_bound_s,
+        "capacity_rps": _most_load_rps(curve, slo) / stretch,
     }
 
 
+def _latencies(curve: LoadCurve) -> Mapping[str, tuple[FloatArray, FloatArray]]:
+    """Return the P99 TTFT and TBT of each class that an instance serves: its own, or every one of a mix."""
+    return curve.class_latencies or {curve.request_class: (curve.ttft_p99_s, curve.tbt_p99_s)}
+
+
+def _worst_class(curve: LoadCurve, slo: Slo, which: int, load: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the worst latency up to each load and its bound, both of the class that comes nearest to its bound."""
+    latencies = _latencies(curve)
+    found = np.array([worst_up_to(curve.rate_rps, pair[which], load) for pair in latencies.values()])
+    bounds = np.array([[slo.of(c)[which]] for c in latencies])
+    at = (found / bounds).argmax(axis=0)
+    return found[at, np.arange(len(load))], bounds[at, 0]
+
+
 @lru_cache(maxsize=4096)
-def _most_load_rps(curve: LoadCurve, bounds: tuple[float, float]) -> float:
-    """Bisect for the largest load that keeps both bounds; 0 where none does."""
+def _most_load_rps(curve: LoadCurve, slo: Slo) -> float:
+    """Bisect for the largest load that keeps the bounds of every class; 0 where none does."""
     low, high = 0.0, float(curve.rate_rps[-1])
-    if _keeps(curve, bounds, high):
+    if _keeps(curve, slo, high):
         return high
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _keeps(curve, bounds, middle) else (low, middle)
+        low, high = (middle, high) if _keeps(curve, slo, middle) else (low, middle)
     return low
 
 
-def _keeps(curve: LoadCurve, bounds: tuple[float, float], load_rps: float) -> bool:
+def _keeps(curve: LoadCurve, slo: Slo, load_rps: float) -> bool:
     load = np.array([load_rps])
-    ttft_s = worst_up_to(curve.rate_rps, curve.ttft_p99_s, load)[0]
-    tbt_s = worst_up_to(curve.rate_rps, curve.tbt_p99_s, load)[0]
-    return bool(ttft_s <= bounds[0] and tbt_s <= bounds[1])
+    worst = (_worst_class(curve, slo, which, load) for which in (0, 1))
+    return all(bool(found[0] <= bound[0]) for found, bound in worst)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dynaopt.problem import Cluster
-from dynaopt.profile import FloatArray, Profile
+from dynaopt.profile import FloatArray, Mix, Profile
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.slo import Slo
 from dynaopt.violations import RELATIVE_TOLERANCE, Violation, ViolationKind
@@ -58,24 +58,44 @@ class Evidence:
     routes: pd.DataFrame
 
     @property
+    def num_classes(self) -> int:
+        """Classes of all models: 9 M."""
+        return len(self.profiles) * len(REQUEST_CLASSES)
+
+    @property
+    def mixes(self) -> list[tuple[str, Mix]]:
+        """Every model's mixes, each of which may have a pool."""
+        return [(model, mix) for model, profile in self.profiles.items() for mix in profile.metadata.mixes]
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Windows, and pools of all models."""
-        return len(self.starts), len(self.profiles) * len(REQUEST_CLASSES)
+        return len(self.starts), self.num_classes + len(self.mixes)
 
     def pool_name(self, pool: int) -> str:
-        """Name a pool, or the class of the same number, by model and class."""
+        """Name a pool, or the class of the same number, by model and class or mix."""
+        if pool >= self.num_classes:
+            model_name, mix = self.mixes[pool - self.num_classes]
+            return f"{model_name}, {mix.name}"
         model, request_class = divmod(pool, len(REQUEST_CLASSES))
         return f"{list(self.profiles)[model]}, {REQUEST_CLASSES[request_class]}"
 
-    def pools_of(self, table: pd.DataFrame, column: str) -> IntArray:
-        """Return the number of the pool that each row names in `column`; -1 where there is none such."""
+    def classes_of(self, table: pd.DataFrame, column: str = "request_class") -> IntArray:
+        """Return the number of the class that each row names in `column`; -1 where there is none such."""
         model = pd.Index(list(self.profiles)).get_indexer(pd.Index(table["model"]))
         request_class = pd.Index(REQUEST_CLASSES).get_indexer(pd.Index(table[column]))
         known = (model >= 0) & (request_class >= 0)
         return np.where(known, model * len(REQUEST_CLASSES) + request_class, -1).astype(np.int64)
 
+    def pools_of(self, table: pd.DataFrame) -> IntArray:
+        """Return the number of the pool that each row names: that of its class, or beyond them that of its mix."""
+        found = self.classes_of(table, "pool")
+        for at, (model, mix) in enumerate(self.mixes, start=self.num_classes):
+            found[((table["model"] == model) & (table["pool"] == mix.name)).to_numpy(bool)] = at
+        return found
+
     def add_up(self, table: pd.DataFrame, pool: IntArray, values: FloatArray) -> FloatArray:
-        """Add values over the rows of each window and pool, shape (W, 9 M); rows of unknown pools are left out."""
+        """Add values over the rows of each window and pool, shape (W, pools); rows of unknown pools are left out."""
         kept = pool >= 0
         windows, pools = self.shape
         at = table["window"].to_numpy()[kept] * pools + pool[kept]

@@ -25,6 +25,7 @@ from dynaopt.check_evidence import (
     place_of_route,
     stretch,
 )
+from dynaopt.check_mixes import check_mixes
 from dynaopt.profile import FloatArray
 from dynaopt.violations import RATE_TOLERANCE_RPS, Violation, ViolationKind
 
@@ -43,6 +44,7 @@ def check_windows(evidence: Evidence) -> list[Violation]:
         *_numbers(evidence),
         *_served(evidence),
         *_promotions(evidence),
+        *check_mixes(evidence),
         *_pool_loads(evidence),
         *_instances(evidence, readings),
         *_reserve(evidence, readings),
@@ -76,7 +78,7 @@ def used_gpus(evidence: Evidence) -> FloatArray:
 def _names(evidence: Evidence, readings: CurveReadings) -> Iterable[Violation]:
     tables = [(evidence.groups, place_of_group, ~readings.known)]
     routes = evidence.routes
-    unknown = (evidence.pools_of(routes, "request_class") < 0) | (evidence.pools_of(routes, "pool") < 0)
+    unknown = (evidence.classes_of(routes) < 0) | (evidence.pools_of(routes) < 0)
     tables.append((routes, place_of_route, unknown))
     for table, place, bad in tables:
         for _, row in table[bad].iterrows():
@@ -114,13 +116,10 @@ def _impossible(
         )
 
 
-def _routed(evidence: Evidence, column: str) -> FloatArray:
-    routes = evidence.routes
-    return evidence.add_up(routes, evidence.pools_of(routes, column), routes["rate_rps"].to_numpy(float))
-
-
 def _served(evidence: Evidence) -> Iterable[Violation]:
-    found, expected = _routed(evidence, "request_class"), evidence.rate_rps
+    routes, expected = evidence.routes, evidence.rate_rps
+    routed = evidence.add_up(routes, evidence.classes_of(routes), routes["rate_rps"].to_numpy(float))
+    found = routed[:, : evidence.num_classes]
     bad = differ(found, expected, RATE_TOLERANCE_RPS) & evidence.answered[:, None]
     short = ~(found > expected)
     text = "{} requests/s routed"
@@ -130,9 +129,10 @@ def _served(evidence: Evidence) -> Iterable[Violation]:
 
 def _promotions(evidence: Evidence) -> Iterable[Violation]:
     routes = evidence.routes
-    own, pool = evidence.pools_of(routes, "request_class"), evidence.pools_of(routes, "pool")
+    own, pool = evidence.classes_of(routes), evidence.pools_of(routes)
     inputs, outputs = (own % 9 // 3, pool % 9 // 3), (own % 3, pool % 3)
-    shorter = (pool >= 0) & (own >= 0) & ((inputs[1] < inputs[0]) | (outputs[1] < outputs[0]))
+    of_class = (pool >= 0) & (pool < evidence.num_classes)
+    shorter = of_class & (own >= 0) & ((inputs[1] < inputs[0]) | (outputs[1] < outputs[0]))
     for _, row in routes[shorter].iterrows():
         yield Violation(
             kind=ViolationKind.PROMOTION,
@@ -146,11 +146,13 @@ def _promotions(evidence: Evidence) -> Iterable[Violation]:
 def _carried(evidence: Evidence) -> FloatArray:
     groups = evidence.groups
     load = (groups["num_instances"] * groups["rate_per_instance_rps"]).to_numpy(float)
-    return evidence.add_up(groups, evidence.pools_of(groups, "pool"), load)
+    return evidence.add_up(groups, evidence.pools_of(groups), load)
 
 
 def _pool_loads(evidence: Evidence) -> Iterable[Violation]:
-    carried, routed = _carried(evidence), _routed(evidence, "pool")
+    routes = evidence.routes
+    routed = evidence.add_up(routes, evidence.pools_of(routes), routes["rate_rps"].to_numpy(float))
+    carried = _carried(evidence)
     bad = differ(carried, routed, RATE_TOLERANCE_RPS)
     return of_pools(evidence, ViolationKind.POOL_LOAD, bad, carried, routed, "{} requests/s, as is routed to it")
 
@@ -176,7 +178,7 @@ def _reserve(evidence: Evidence, readings: CurveReadings) -> Iterable[Violation]
     reserve = evidence.cluster.reserve
     if reserve == 0:
         return
-    groups, pool = evidence.groups, evidence.pools_of(evidence.groups, "pool")
+    groups, pool = evidence.groups, evidence.pools_of(evidence.groups)
     each = np.where(readings.known, readings.capacity_rps, 0.0)
     spare = evidence.add_up(groups, pool, groups["num_instances"].to_numpy(float) * each)
     if reserve == "n+1":

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dynaopt.demand import Demand
 from dynaopt.problem import Cluster
-from dynaopt.request_class import REQUEST_CLASSES
+from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES
 from dynaopt.result import Termination
 from dynaopt.slo import Slo
 from dynaopt.tables import Column
@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 
 _WINDOW = Column("window_start", "timestamp")
 _MODEL = Column("model", "text")
-_POOL = Column("pool", "text", choices=REQUEST_CLASSES)
+_POOL = Column("pool", "text", choices=REQUEST_CLASSES, prefix=MIX_PREFIX)
 _TP = Column("tp", "integer", minimum=1)
 
 ALLOCATION_COLUMNS = (

@@ -41,6 +41,8 @@ class Column:
         Whether cells may be empty.
     choices
         The texts allowed.
+    prefix
+        Beside `choices`, every text that begins so is allowed too.
     """
 
     name: str
@@ -50,12 +52,14 @@ class Column:
     required: bool = True
     nullable: bool = False
     choices: tuple[str, ...] | None = None
+    prefix: str | None = None
 
     @property
     def expectation(self) -> str:
         """What a cell must be, in words."""
         if self.choices is not None:
-            return f"one of {', '.join(self.choices)}"
+            also = "" if self.prefix is None else f", {self.prefix}…"
+            return f"one of {', '.join(self.choices)}{also}"
         if self.kind == "text":
             return "a text"
         if self.kind == "timestamp":
@@ -247,6 +251,8 @@ def _convert(path: Path, cells: pd.Series, column: Column) -> pd.Series:
 
 def _parse_text(cells: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
     good = cells.notna() if column.choices is None else cells.isin(column.choices)
+    if column.prefix is not None:
+        good |= cells.notna() & cells.astype(str).str.startswith(column.prefix)
     return cells, good
 
 

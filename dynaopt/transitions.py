@@ -66,6 +66,17 @@ def find_transitions(
     return rows.sort_values("window_start", kind="stable", ignore_index=True)
 
 
+def pool_names(profile: Profile) -> tuple[str, ...]:
+    """Return the names that pools of a model may have, in their order: the classes, then the mixes of its profile.
+
+    Parameters
+    ----------
+    profile
+        Of the model.
+    """
+    return (*REQUEST_CLASSES, *(mix.name for mix in profile.metadata.mixes))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Starts:
     """Started and stopped instances of one model, shape (windows, pools, tps) each.
@@ -116,8 +127,9 @@ def _find_of_model(
 ) -> pd.DataFrame:
     running = None if initial is None else initial[initial["model"] == model]
     tps = np.array(sorted({*profile.tps, *own["tp"], *(() if running is None else running["tp"])}), dtype=np.int64)
-    after = _count(own, starts.get_indexer(pd.DatetimeIndex(own["window_start"])), len(starts), tps)
-    first = after[:1] if running is None else _count(running, np.zeros(len(running), dtype=np.intp), 1, tps)
+    pools = pool_names(profile)
+    after = _count(own, starts.get_indexer(pd.DatetimeIndex(own["window_start"])), len(starts), pools, tps)
+    first = after[:1] if running is None else _count(running, np.zeros(len(running), dtype=np.intp), 1, pools, tps)
     changes = count_starts(np.concatenate([first, after[:-1]])[: len(after)], after, tps)
     energy_j = _energy_j(changes, tps, profile)
     window, pool, k = np.nonzero(changes.num_started + changes.num_stopped)
@@ -125,7 +137,7 @@ def _find_of_model(
         {
             "window_start": starts[window],
             "model": pd.Series([model] * len(window), dtype="str"),
-            "pool": pd.Series([REQUEST_CLASSES[p] for p in pool], dtype="str"),
+            "pool": pd.Series([pools[p] for p in pool], dtype="str"),
             "tp": tps[k],
             "num_started": changes.num_started[window, pool, k],
             "num_stopped": changes.num_stopped[window, pool, k],
@@ -134,9 +146,11 @@ def _find_of_model(
     )
 
 
-def _count(frame: pd.DataFrame, window: npt.NDArray[np.intp], num_windows: int, tps: IntArray) -> IntArray:
-    counts = np.zeros((num_windows, len(REQUEST_CLASSES), len(tps)), dtype=np.int64)
-    pool = frame["pool"].map(REQUEST_CLASSES.index).to_numpy(dtype=np.intp)
+def _count(
+    frame: pd.DataFrame, window: npt.NDArray[np.intp], num_windows: int, pools: tuple[str, ...], tps: IntArray
+) -> IntArray:
+    counts = np.zeros((num_windows, len(pools), len(tps)), dtype=np.int64)
+    pool = frame["pool"].map(pools.index).to_numpy(dtype=np.intp)
     tp = np.searchsorted(tps, frame["tp"].to_numpy(dtype=np.int64))
     np.add.at(counts, (window, pool, tp), frame["num_instances"].to_numpy(dtype=np.int64))
     return counts
@@ -153,7 +167,8 @@ def _energy_j(changes: Starts, tps: IntArray, profile: Profile) -> FloatArray:
 def _check_initial(initial: pd.DataFrame | None, profiles: Mapping[str, Profile]) -> None:
     if initial is None:
         return
-    for column, expected in zip(("model", "pool"), (tuple(profiles), REQUEST_CLASSES), strict=True):
+    pools = tuple(dict.fromkeys(name for profile in profiles.values() for name in pool_names(profile)))
+    for column, expected in zip(("model", "pool"), (tuple(profiles), pools), strict=True):
         for found in _unknown(initial, column, expected):
             raise InvalidInputError(
                 f"initial instances, column '{column}'", expected=f"one of {', '.join(expected)}", found=f"'{found}'"

@@ -22,6 +22,7 @@ class ViolationKind(StrEnum):
     UNSERVED_DEMAND = "demand that is not served"
     INVENTED_DEMAND = "load that did not arrive"
     PROMOTION = "promotion to a shorter pool"
+    MIX = "pool of a mix that serves something else"
     POOL_LOAD = "load of a pool that its instances do not carry"
     BEYOND_CURVE = "load beyond the profiled curve"
     TTFT = "P99 TTFT above its objective at the peak"

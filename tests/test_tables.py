@@ -123,3 +123,14 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
         _fail_half_way(path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_a_prefix_allows_what_no_list_can_name(tmp_path: Path) -> None:
+    """Tests that a column takes its choices and every text that begins with its prefix, and nothing else."""
+    columns = [Column("pool", "text", choices=("SS", "LL"), prefix="ALL-")]
+    path = tmp_path / "table.csv"
+    path.write_text("pool\nSS\nALL-chat\n")
+    assert list(read_table(path, columns)["pool"]) == ["SS", "ALL-chat"]
+    path.write_text("pool\nSS\nall\n")
+    with pytest.raises(InvalidInputError, match="line 3, column 'pool': expected one of SS, LL, ALL-…, got 'all'"):
+        read_table(path, columns)
