@@ -12,15 +12,17 @@ import typer
 
 from dynaopt.cli_files import check_out_folder
 from dynaopt.cli_options import DEFAULT_PROFILE, Json, whole_number
+from dynaopt.cli_profile_import import import_command
+from dynaopt.cli_validate import validate_command
 from dynaopt.console import StepProgress, make_table, render, table_of_frame
 from dynaopt.errors import InvalidInputError
 from dynaopt.profile import Profile, slo_rates_rps
 from dynaopt.profile_build import build_profile, read_build_spec
 from dynaopt.profile_io import METADATA_FILE, list_profiles, read_profile
-from dynaopt.profile_validate import validate
 from dynaopt.slo import Slo
 
-app = typer.Typer(help="List, show, build and validate profiles.")
+app = typer.Typer(help="List, show, build, import and validate profiles.")
+app.command("import")(import_command)
 
 Name = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A shipped profile by name, or a folder.")]
 
@@ -96,31 +98,7 @@ def build_command(
     typer.echo(f"{folder}: {profile}")
 
 
-@app.command("validate")
-def validate_command(name: Name = DEFAULT_PROFILE, as_json: Json = False) -> None:
-    """Compare a profile with the measurements it rests on, and with published results that it does not rest on.
-
-    Exit code 1 if a mean error exceeds its target.
-    """
-    errors = validate(name)
-    missed = errors["mean_error"] > errors["target"]
-    if as_json:
-        records = json.loads(errors.to_json(orient="records"))
-        print(
-            json.dumps(
-                {"format_version": 1, "profile": name, "num_missed": int(missed.sum()), "errors": records}, indent=2
-            )
-        )
-    else:
-        print(
-            render(
-                table_of_frame(
-                    _readable(errors, missed), title=f"{name}: errors as shares of the reference", text_columns=3
-                )
-            )
-        )
-    if missed.any():
-        raise typer.Exit(1)
+app.command("validate")(validate_command)
 
 
 def _describe(profile: Profile) -> dict[str, object]:
@@ -148,15 +126,6 @@ def _loads(profile: Profile) -> pd.DataFrame:
     rows = [{"class": c, "MHz": mhz, "TP": f"TP{tp}", "load": rates.get((tp, mhz, c))} for tp, mhz, c in profile.curves]
     table = pd.DataFrame(rows).pivot_table(index=["class", "MHz"], columns="TP", values="load", sort=False)
     return table.reset_index().rename_axis(columns=None)
-
-
-def _readable(errors: pd.DataFrame, missed: pd.Series) -> pd.DataFrame:
-    shown = errors.copy()
-    for column in shown.columns:
-        if column.endswith(("_error", "target")):
-            shown[column] = [None if pd.isna(value) else f"{value:.2%}" for value in shown[column]]
-    shown["kept"] = missed.map({True: "no", False: "yes"}).where(errors["target"].notna(), None)
-    return shown.rename(columns=lambda name: str(name).replace("_", " "))
 
 
 def _words(values: tuple[int, ...]) -> str:
