@@ -49,11 +49,19 @@ class Allocation:
         Where each class is served.
     power_w
         Mean power of the cluster in the window, in watts: instances, their share of hosts, and unused GPUs.
+    gpu_price_w
+        What the objective charges for each GPU in use beside its power, in watts; 0, the default, when it is energy.
     """
 
     groups: tuple[InstanceGroup, ...]
     routes: tuple[Route, ...]
     power_w: float
+    gpu_price_w: float = 0.0
+
+    @property
+    def objective_w(self) -> float:
+        """What is minimised, in watts: the power, and the price of the GPUs in use."""
+        return self.power_w + self.gpu_price_w * self.num_gpus
 
     @property
     def num_gpus(self) -> int:
@@ -110,9 +118,10 @@ def make_allocation(problem: Problem, loads: Iterable[Load], flows: Iterable[tup
     )
     used = sum(n.num_instances * n.option.tp for n in kept)
     power_w = sum(g.num_instances * g.power_per_instance_w for g in groups)
-    power_w += sum(n.num_instances * n.option.tp * problem.pools[n.pool].gpu_power_w for n in kept)
+    price_w = problem.gpu_price_w
+    power_w += sum(n.num_instances * n.option.tp * (problem.pools[n.pool].gpu_power_w - price_w) for n in kept)
     power_w += (problem.num_gpus - used) * problem.unused_gpu_power_w
-    return Allocation(groups=groups, routes=routes, power_w=power_w)
+    return Allocation(groups=groups, routes=routes, power_w=power_w, gpu_price_w=price_w)
 
 
 def _group(pool: Pool, load: Load) -> InstanceGroup:

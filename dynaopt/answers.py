@@ -105,7 +105,7 @@ def _window_row(number: int, result: Result) -> list[Any]:
     if result.allocation is None:
         return [*head, None, None, None, None, *tail]
     # A bound may exceed the answer by rounding, which `Result` allows and a table had better not show.
-    bound_w = min(result.lower_bound_w, result.power_w)
+    bound_w = min(result.lower_bound_w, result.objective_w)
     return [*head, float(result.power_w), float(bound_w), float(result.gap), int(result.allocation.num_gpus), *tail]
 
 

@@ -58,8 +58,12 @@ def drawn_w(evidence: Evidence, readings: CurveReadings) -> FloatArray:
     """Return the power of each window, in watts: instances by their curves, their hosts, and unused GPUs; length W."""
     groups = evidence.groups
     count = groups["num_instances"].to_numpy(float)
+    given_w = evidence.cluster.host_w
     on_host_w = groups["model"].map(
-        {m: p.metadata.power.host_w / p.metadata.gpus_per_server for m, p in evidence.profiles.items()}
+        {
+            m: (p.metadata.power.host_w if given_w is None else given_w) / p.metadata.gpus_per_server
+            for m, p in evidence.profiles.items()
+        }
     )
     tp = groups["tp"].to_numpy(float)
     each_w = np.where(readings.known, readings.power_w + tp * on_host_w.to_numpy(float), 0.0)

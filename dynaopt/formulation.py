@@ -8,7 +8,7 @@ subject to  coverage[c]      sum_p z[c,p] = 1
             open[c,p]        z[c,p] <= o[p]
             started[p]       sum_s y[p,s] >= o[p]
             gpus             sum_p,s tp[s] y[p,s] <= num_gpus
-            power_cap        the objective <= power_cap_w
+            power_cap        the objective, less gpu_price_w for each GPU in use, <= power_cap_w
             reserve[p]       sum_c rate[c] z[c,p] <= (1 - reserve) sum_s capacity[s] y[p,s]
             uses[p,s]        y[p,s] <= most[p,s] u[p,k]                         k the option of s
             n_plus_one[p,k]  sum_c rate[c] z[c,p] <= sum_s capacity[s] y[p,s] - capacity[k] u[p,k]
@@ -83,7 +83,7 @@ def formulate(problem: Problem) -> Formulation:
     Returns
     -------
     Formulation
-        Its objective is the power of the cluster, in watts.
+        Its objective is the power of the cluster, in watts, and `Problem.gpu_price_w` for each GPU in use.
     """
     builder = ModelBuilder()
     pools = tuple(_pool_columns(builder, problem, pruned) for pruned in prune(problem))
@@ -188,7 +188,8 @@ def _cluster_rows(builder: ModelBuilder, problem: Problem, pools: tuple[PoolColu
     gpus = [(y, float(s.option.tp)) for columns in pools for s, y in columns.counted()]
     builder.row("gpus", gpus, upper=problem.num_gpus)
     if problem.cluster.power_cap_w is not None:
-        power = [(y, s.lower_power_w) for columns in pools for s, y in columns.counted()]
+        price_w = problem.gpu_price_w  # the objective's, which is no power
+        power = [(y, s.lower_power_w - s.option.tp * price_w) for columns in pools for s, y in columns.counted()]
         power += [(x, s.upper_power_w - s.lower_power_w) for columns in pools for s, _, x in columns.placed()]
         builder.row("power_cap", power, upper=problem.cluster.power_cap_w - _offset_w(problem))
     for m, (model, mix) in enumerate(problem.cluster.fixed_mix.items()):

@@ -166,7 +166,7 @@ def _power_cap(problem: Problem, clock: _Clock) -> str | None:
     cap_w = problem.cluster.power_cap_w
     if cap_w is None:
         return None
-    least = clock.solve(formulate(problem.replace(power_cap_w=None)).model, POWER_SECONDS, gap=1e-4)
+    least = clock.solve(formulate(problem.replace(power_cap_w=None, gpu_price_w=0.0)).model, POWER_SECONDS, gap=1e-4)
     if least is None:
         return None
     known = "needs" if math.isfinite(least.value) else "needs at least"

@@ -37,6 +37,8 @@ class Cluster(BaseModel):
         Whether GPUs without a model are released or stay on; the profile says what they draw.
     fixed_mix
         For a model, how many instances of each tensor-parallel degree run: no more, no fewer.
+    host_w
+        What a server draws beside its GPUs, in watts, instead of what the profile says; None for that.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,7 @@ class Cluster(BaseModel):
     power_cap_w: Annotated[float, Field(gt=0)] | None = None
     unused_gpus: Literal["released", "on"] = "released"
     fixed_mix: Mapping[str, Mapping[int, Annotated[int, Field(ge=0)]]] = {}
+    host_w: Annotated[float, Field(ge=0)] | None = None
 
     @classmethod
     def of(cls, **options: Any) -> Cluster:
@@ -151,7 +154,8 @@ class Pool:
     rate_rps
         Arrival rate of that class, in requests per second.
     gpu_power_w
-        What a GPU in this pool adds to the power beside its instance's own: its share of the host, in watts.
+        What a GPU in this pool adds to the objective beside its instance's own power, in watts: its share of the host,
+        and `Problem.gpu_price_w`.
     options
         Configurations that keep the SLO here, by `tp` and then by clock. May be empty.
     """
@@ -177,6 +181,8 @@ class Problem:
         Latency objectives.
     cluster
         Limits and reserves.
+    gpu_price_w
+        What the objective charges for each GPU in use beside its power, in watts; 0, the default, when it is energy.
 
     Attributes
     ----------
@@ -197,11 +203,14 @@ class Problem:
     profiles: Mapping[str, Profile]
     slo: Slo
     cluster: Cluster
+    gpu_price_w: float = 0.0
     pools: tuple[Pool, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_profiles(self.demand, self.profiles)
         _check_fixed_mix(self.cluster, self.profiles)
+        if not 0 <= self.gpu_price_w < float("inf"):
+            raise InvalidInputError("gpu_price_w", expected="a number of at least 0", found=str(self.gpu_price_w))
         pools = tuple(self._pool(model, at) for model in self.demand.rate_rps for at in range(len(REQUEST_CLASSES)))
         object.__setattr__(self, "pools", pools)
 
@@ -214,7 +223,7 @@ class Problem:
             model=model,
             request_class=REQUEST_CLASSES[at],
             rate_rps=float(self.demand.rate_rps[model][at]),
-            gpu_power_w=profile.metadata.power.host_w / profile.metadata.gpus_per_server,
+            gpu_power_w=host_power_w(profile, self.cluster) + self.gpu_price_w,
             options=options,
         )
 
@@ -245,9 +254,10 @@ class Problem:
         Parameters
         ----------
         **changes
-            Fields of `Problem` (``demand``, ``profiles``, ``slo``, ``cluster``) or of `Cluster`.
+            Fields of `Problem` (``demand``, ``profiles``, ``slo``, ``cluster``, ``gpu_price_w``) or of `Cluster`.
         """
-        own = {name: changes.pop(name) for name in ("demand", "profiles", "slo", "cluster") if name in changes}
+        names = ("demand", "profiles", "slo", "cluster", "gpu_price_w")
+        own = {name: changes.pop(name) for name in names if name in changes}
         cluster = own.pop("cluster", self.cluster)
         if changes:
             cluster = Cluster.of(**{**cluster.model_dump(), **changes})
@@ -256,6 +266,20 @@ class Problem:
     def __repr__(self) -> str:
         rates = sum(p.rate_rps for p in self.pools)
         return f"Problem({self.demand.start}, {rates:.1f} requests/s, {len(self.pools)} pools, {self.num_gpus} GPUs)"
+
+
+def host_power_w(profile: Profile, cluster: Cluster) -> float:
+    """Return the share of its server's power, GPUs aside, that falls to a GPU in use, in watts.
+
+    Parameters
+    ----------
+    profile
+        Of the model that runs on it.
+    cluster
+        Its `host_w`, where there is one, stands for that of the profile.
+    """
+    host_w = profile.metadata.power.host_w if cluster.host_w is None else cluster.host_w
+    return host_w / profile.metadata.gpus_per_server
 
 
 @lru_cache(maxsize=64)

@@ -6,11 +6,11 @@ the host, less what its GPUs would draw unused. The rules, proved in `docs/probl
 1. *Points.* Load moved from one instance of a pool to another changes no count. Where both lie inside straight parts
    of their curves, or at breakpoints where the slope falls, some direction does not raise the power. So all instances
    of a pool but one lie at *points*: 0, capacity, or a breakpoint where the slope rises. The other one lies anywhere.
-2. *Replacing.* Option k' may stand in for k if it takes no more GPUs (with a fixed mix: as many) and, where capacity
-   beyond the load counts (reserve, n+1), has no less of it. A point of k at which a stand-in draws less, and a stretch
+2. *Replacing.* Option k' may stand in for k if it takes no more GPUs (with a fixed mix, or a power cap where GPUs have a
+   price: as many) and, where capacity beyond the load counts (reserve, n+1), has no less of it. A point of k at which a stand-in draws less, and a stretch
    of k on which one stand-in draws no more, are dropped.
-3. *Splitting.* The same for two instances that stand in for one, the first at a point; not with a fixed mix.
-4. *Idling.* Where capacity beyond the load and the number of instances count for nothing, an instance without load is
+3. *Splitting.* The same for two instances that stand in for one, the first at a point; not where as many GPUs are asked.
+4. *Idling.* Where capacity beyond the load and the number of instances count for nothing, nor as many GPUs are asked, an instance without load is
    dropped unless it saves power.
 5. *Load.* No instance of a pool carries more than all that may come to the pool.
 """
@@ -85,7 +85,10 @@ class PrunedPool:
 
 
 def gpu_price_w(problem: Problem, pool: Pool) -> float:
-    """Return what a GPU in a pool adds to the power, in watts: its share of the host less what it draws unused."""
+    """Return what a GPU in a pool adds to the objective, in watts.
+
+    That is its share of the host and its price, where it has one, less what it draws unused.
+    """
     return pool.gpu_power_w - problem.unused_gpu_power_w
 
 
@@ -114,8 +117,8 @@ def prune(problem: Problem) -> tuple[PrunedPool, ...]:
 
 
 def _idling_saves(problem: Problem, pool: Pool) -> bool:
-    """Whether an instance without load draws less than its GPUs do unused."""
-    price_w = gpu_price_w(problem, pool)
+    """Whether an instance without load draws less than its GPUs do unused, which may help to keep a power cap."""
+    price_w = gpu_price_w(problem, pool) - (problem.gpu_price_w if problem.cluster.power_cap_w is not None else 0.0)
     return any(k.power_w[0] + k.tp * price_w < 0 for k in pool.options)
 
 
@@ -132,7 +135,9 @@ class _Grid:
 
 def _prune_pool(problem: Problem, at: int, max_load_rps: float) -> PrunedPool:
     pool = problem.pools[at]
-    fixed = pool.model in problem.cluster.fixed_mix
+    # Fewer GPUs at a lower objective may draw more, where GPUs have a price; under a power cap that is no stand-in.
+    capped = problem.cluster.power_cap_w is not None and problem.gpu_price_w > 0
+    fixed = capped or pool.model in problem.cluster.fixed_mix
     spare_counts = problem.cluster.reserve != 0
     grid = _grid(pool, gpu_price_w(problem, pool), fixed=fixed, spare_counts=spare_counts)
     points = grid.is_point & ~_replaced_points(grid)

@@ -36,7 +36,8 @@ class Result:
     allocation
         The answer, or None.
     lower_bound_w
-        Power that no answer can go below, in watts. 0 when nothing better is known.
+        Objective that no answer can go below, in watts: a power, unless GPUs in use have a price
+        (`Allocation.objective_w`). 0 when nothing better is known.
     gap_tolerance
         The relative gap at which the solver was allowed to stop.
     runtime_s
@@ -63,8 +64,8 @@ class Result:
             raise ValueError(f"{self.termination} and allocation={self.allocation} disagree.")
         if self.allocation is None:
             return
-        if self.lower_bound_w > self.allocation.power_w * (1 + 1e-6) + 1e-6:
-            raise ValueError(f"The bound {self.lower_bound_w} W lies above the answer {self.allocation.power_w} W.")
+        if self.lower_bound_w > self.allocation.objective_w * (1 + 1e-6) + 1e-6:
+            raise ValueError(f"The bound {self.lower_bound_w} W lies above the answer {self.allocation.objective_w} W.")
         if self.termination is Termination.OPTIMAL and self.gap > self.gap_tolerance + 1e-6:
             raise ValueError(f"A gap of {self.gap:.2g} is no proof at a tolerance of {self.gap_tolerance:.2g}.")
 
@@ -77,15 +78,29 @@ class Result:
         NoSolutionError
             If there is no answer.
         """
+        return self._answer().power_w
+
+    @property
+    def objective_w(self) -> float:
+        """What was minimised, in watts: the power, and the price of the GPUs in use where they have one.
+
+        Raises
+        ------
+        NoSolutionError
+            If there is no answer.
+        """
+        return self._answer().objective_w
+
+    def _answer(self) -> Allocation:
         if self.allocation is None:
             raise NoSolutionError(f"{self.solver} found no allocation ({self.termination}): {self.reason}")
-        return self.allocation.power_w
+        return self.allocation
 
     @property
     def gap(self) -> float:
-        """Share by which the answer may exceed the optimum: (power - lower bound) / power, at least 0."""
-        power_w = self.power_w
-        return max(0.0, (power_w - self.lower_bound_w) / power_w) if power_w > 0 else 0.0
+        """Share by which the answer may exceed the optimum: (objective - lower bound) / objective, at least 0."""
+        objective_w = self.objective_w
+        return max(0.0, (objective_w - self.lower_bound_w) / objective_w) if objective_w > 0 else 0.0
 
     def __repr__(self) -> str:
         if self.allocation is None:

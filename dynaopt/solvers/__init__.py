@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import cast
 
 from dynaopt.errors import InvalidInputError, UnknownNameError
+from dynaopt.objective import Objective
 from dynaopt.problem import Problem
 from dynaopt.result import Result
 from dynaopt.solvers.base import DEFAULT_GAP, Solver
@@ -42,7 +43,12 @@ def get_solver(name: str) -> Solver:
 
 
 def solve(
-    problem: Problem, *, solver: str = "auto", time_limit_s: float | None = None, gap_tolerance: float = DEFAULT_GAP
+    problem: Problem,
+    *,
+    solver: str = "auto",
+    time_limit_s: float | None = None,
+    gap_tolerance: float = DEFAULT_GAP,
+    objective: Objective | None = None,
 ) -> Result:
     """Solve one window.
 
@@ -56,6 +62,8 @@ def solve(
         Wall-clock seconds after which to stop with the best answer so far; None for no limit.
     gap_tolerance
         Relative gap at which an answer counts as optimal.
+    objective
+        What to minimise; None, the default, for the problem's own: energy, unless its GPUs have a price.
 
     Returns
     -------
@@ -67,10 +75,11 @@ def solve(
     UnknownNameError
         If there is no solver of that name.
     InvalidInputError
-        If the time limit or the gap is negative.
+        If the time limit or the gap is negative, or a series of the objective does not cover the window.
     """
     if time_limit_s is not None and not time_limit_s > 0:
         raise InvalidInputError("option time_limit_s", expected="a number above 0", found=str(time_limit_s))
     if not gap_tolerance >= 0:
         raise InvalidInputError("option gap_tolerance", expected="a number of at least 0", found=str(gap_tolerance))
-    return get_solver(solver).solve(problem, time_limit_s=time_limit_s, gap_tolerance=gap_tolerance)
+    asked = problem if objective is None else objective.applied(problem)
+    return get_solver(solver).solve(asked, time_limit_s=time_limit_s, gap_tolerance=gap_tolerance)

@@ -69,12 +69,12 @@ def _program(problem: Problem, best: Result, deadline_s: float, gap_tolerance: f
 
 def _better(one: Result, other: Result) -> Result:
     """Combine two results for the same problem: the better answer, under the name of who found it, and both bounds."""
-    answer = min((one, other), key=lambda result: float("inf") if result.allocation is None else result.power_w)
+    answer = min((one, other), key=lambda result: float("inf") if result.allocation is None else result.objective_w)
     bound_w = max(one.lower_bound_w, other.lower_bound_w)
     if answer.allocation is None:
         return other if other.termination is Termination.INFEASIBLE else replace(other, lower_bound_w=bound_w)
-    bound_w = min(bound_w, answer.power_w)
-    proved = answer.power_w - bound_w <= (answer.gap_tolerance + ROUNDING) * answer.power_w
+    bound_w = min(bound_w, answer.objective_w)
+    proved = answer.objective_w - bound_w <= (answer.gap_tolerance + ROUNDING) * answer.objective_w
     return replace(
         answer,
         termination=Termination.OPTIMAL if proved else Termination.FEASIBLE,

@@ -53,10 +53,10 @@ class Exhaustive:
             if time_limit_s is not None and time.perf_counter() - started > time_limit_s:
                 reason = "the time limit was reached"
                 break
-            if best is not None and least_w >= best.power_w:
+            if best is not None and least_w >= best.objective_w:
                 break
             found = _best_loads(problem, placement)
-            if found is not None and (best is None or found.power_w < best.power_w):
+            if found is not None and (best is None or found.objective_w < best.objective_w):
                 best = found
         return _result(problem, best, gap_tolerance, started, reason)
 
@@ -65,7 +65,7 @@ def _result(problem: Problem, best: Allocation | None, gap_tolerance: float, sta
     bound_w = 0.0
     if best is not None:
         termination = Termination.FEASIBLE if reason else Termination.OPTIMAL
-        bound_w = 0.0 if reason else best.power_w
+        bound_w = 0.0 if reason else best.objective_w
     elif reason:
         termination = Termination.NO_SOLUTION_FOUND
     else:
@@ -82,7 +82,7 @@ def _result(problem: Problem, best: Allocation | None, gap_tolerance: float, sta
 
 
 def _ways(problem: Problem) -> list[tuple[Placement, float]]:
-    """Every placement within the GPUs and the fixed mix, with the least that it can draw, least first."""
+    """Every placement within the GPUs and the fixed mix, with the least objective that it can have, least first."""
     places = [(p, option) for p, pool in enumerate(problem.pools) for option in pool.options]
     found = list(islice(_extend(problem, places, 0, problem.num_gpus, {}), MAX_WAYS + 1))
     if len(found) > MAX_WAYS:

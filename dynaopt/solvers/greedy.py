@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from dynaopt.spare_pools import SparePools
 
 FEW_NODES = 600
 ROUNDING = 1e-9
+PRICE_STEPS = 8
 
 
 class Greedy:
@@ -50,14 +52,13 @@ class Greedy:
         started = time.perf_counter()
         deadline_s = np.inf if time_limit_s is None else started + time_limit_s
         cap_w = problem.cluster.power_cap_w or np.inf
-        allocation, bound_w = self._search(problem, self._max_nodes, gap_tolerance, deadline_s)
-        if bound_w <= cap_w < (np.inf if allocation is None else allocation.power_w):
-            allocation, bound_w = self._search(problem, MAX_NODES, 0.0, deadline_s)
+        allocation, bound_w, least_power_w = self._within_cap(problem, gap_tolerance, deadline_s)
         termination, reason = Termination.NO_SOLUTION_FOUND, "no allocation was found, nor a proof that there is none"
-        if np.isinf(bound_w) or bound_w > cap_w * (1 + ROUNDING):
+        if np.isinf(bound_w) or least_power_w > cap_w * (1 + ROUNDING):
             allocation, termination, reason = None, Termination.INFEASIBLE, explain(problem, deadline_s=deadline_s)
         elif allocation is not None and allocation.power_w <= cap_w * (1 + ROUNDING):
-            proved = allocation.power_w - bound_w <= (gap_tolerance + 2 * ROUNDING) * allocation.power_w
+            objective_w = allocation.objective_w
+            proved = objective_w - bound_w <= (gap_tolerance + 2 * ROUNDING) * objective_w
             termination, reason = Termination.OPTIMAL if proved else Termination.FEASIBLE, ""
         else:
             allocation = None
@@ -71,17 +72,44 @@ class Greedy:
             reason=reason,
         )
 
+    def _within_cap(
+        self, problem: Problem, gap: float, deadline_s: float
+    ) -> tuple[Allocation | None, float, float]:
+        """Return the best allocation, within the power cap if one was found.
+
+        Beside it stand what no allocation's objective and what no allocation's power can go below, in watts.
+        """
+        cap_w, price_w = problem.cluster.power_cap_w or np.inf, problem.gpu_price_w
+        allocation, bound_w = self._search(problem, self._max_nodes, gap, deadline_s)
+        if np.isinf(cap_w) or (allocation is not None and allocation.power_w <= cap_w):
+            return allocation, bound_w, 0.0 if price_w > 0 else bound_w
+        if price_w == 0:
+            if bound_w <= cap_w:
+                allocation, bound_w = self._search(problem, MAX_NODES, 0.0, deadline_s)
+            return allocation, bound_w, bound_w
+        # The cheaper the GPUs, the less power: look for the highest price whose answer keeps the cap.
+        allocation, least_power_w = self._search(problem.replace(gpu_price_w=0.0), MAX_NODES, 0.0, deadline_s)
+        low_w, high_w = 0.0, price_w
+        for _ in range(PRICE_STEPS if allocation is not None and allocation.power_w <= cap_w else 0):
+            middle_w = (low_w + high_w) / 2
+            found, _ = self._search(problem.replace(gpu_price_w=middle_w), self._max_nodes, gap, deadline_s)
+            if found is not None and found.power_w <= cap_w:
+                allocation, low_w = found, middle_w
+            else:
+                high_w = middle_w
+        return allocation and replace(allocation, gpu_price_w=price_w), bound_w, least_power_w
+
     def _search(
         self, problem: Problem, max_nodes: int, gap: float, deadline_s: float
     ) -> tuple[Allocation | None, float]:
-        """Return the best allocation without regard to the power cap, and what none can go below, in watts."""
+        """Return the best allocation without regard to the power cap, and what no objective can go below, in watts."""
         groups = groups_of(problem)
         answers = [solve_group(self._pools(problem, group, deadline_s), max_nodes, gap, deadline_s) for group in groups]
         bound_w = max(0.0, sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True)))
         if any(answer.chosen is None for answer in answers):
             return None, bound_w
         allocation = _allocation(problem, groups, answers)
-        return allocation, min(bound_w * (1 - ROUNDING), allocation.power_w)
+        return allocation, min(bound_w * (1 - ROUNDING), allocation.objective_w)
 
     def _pools(self, problem: Problem, group: Group, deadline_s: float) -> Pools:
         reserve = problem.cluster.reserve
