@@ -1,28 +1,27 @@
 """A profile against table I of DynamoLLM: which configurations keep the SLO at 2,000 tokens/s, and which is cheapest.
 
-The table is a check of plausibility, not a fit target. It does not say what its 2,000 tokens/s count, so that both
-readings are made: input plus output tokens, and input tokens alone.
+The table is a check of plausibility, not a fit target. It says neither what its 2,000 tokens/s count nor whose energy
+it gives, so that all readings are made: input plus output tokens, or input tokens alone; the energy of the instance
+shared by its requests (power over rate), or drawn while one is served (power times its time until the last token).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dynaopt.lengths import SERVICE_REQUESTS, merged, service_lengths
-from dynaopt.phase_errors import Comparison
-from dynaopt.phase_model import FloatArray
-from dynaopt.profile import Profile, slo_rates_rps
+from dynaopt.lengths import SERVICE_REQUESTS, Lengths, merged, service_lengths
+from dynaopt.profile import LoadCurve, Profile, slo_rates_rps
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.slo import Slo
 from dynaopt.tables import Column, read_table
 
 TABLE = "DynamoLLM, table I"
 TOKENS_PER_S = 2000.0
-DISAGREEMENT = "disagreement"
 TABLE_COLUMNS = (
     Column("request_class", "text", choices=REQUEST_CLASSES),
     Column("tp", "integer", positive=True),
@@ -33,15 +32,15 @@ TABLE_COLUMNS = (
 _KEY = ["request_class", "tp", "frequency_mhz"]
 # The paper rounds the highest clock of an H100.
 _CLOCKS_MHZ = {2000: 1980}
+_FEWEST_TO_RANK = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reading:
-    name: str
-    counts_output: bool
-
-
-_READINGS = (_Reading("in + out", True), _Reading("in", False))
+READINGS = {"in + out": True, "in": False}
+"""What the tokens/s may count, and whether that is output tokens too."""
+ENERGIES = {"per request": "request_j", "power x time": "service_j"}
+"""What the energies may be, and the column of `table_energies` that has it."""
+AIMS = {"cells": 0.85, "cheapest_tp": 8 / 9, "rank_correlation": 0.9}
+"""The agreement that one would like, as shares, and the rank correlation."""
 
 
 def read_paper_table(folder: str | Path) -> pd.DataFrame:
@@ -58,8 +57,8 @@ def read_paper_table(folder: str | Path) -> pd.DataFrame:
     return table
 
 
-def compare_table(profile: Profile, table: pd.DataFrame, slo: Slo) -> tuple[Comparison, ...]:
-    """Compare a profile with the table, in both readings of its tokens/s.
+def table_agreement(profile: Profile, table: pd.DataFrame, slo: Slo) -> pd.DataFrame:
+    """Compare a profile with the table, in all readings.
 
     Parameters
     ----------
@@ -69,8 +68,83 @@ def compare_table(profile: Profile, table: pd.DataFrame, slo: Slo) -> tuple[Comp
         From `read_paper_table`.
     slo
         The objectives of the table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each reading: `tokens` (what the tokens/s count), `energy` (what the energies are) and how often both
+        say the same, beside how often they might: `cells` of `num_cells` (is the SLO kept), `cheapest_tp` of
+        `num_classes`, `cheapest_common_tp` of the same (among cells that keep the SLO in both), `cheapest_clock` of
+        `num_degrees` (of a class and degree, among such cells); `rank_correlation` of the energies of all such cells,
+        and `class_rank_correlation`, the mean over the classes that have three or more (NaN where there are none).
     """
-    return tuple(c for reading in _READINGS for c in _compare(profile, table, slo, reading))
+    rows = []
+    for tokens, counts_output in READINGS.items():
+        cells = table_energies(profile, table, slo, counts_output=counts_output)
+        rows += [{"tokens": tokens, "energy": name} | agreement(cells, own) for name, own in ENERGIES.items()]
+    return pd.DataFrame(rows)
+
+
+def agreement(cells: pd.DataFrame, energy: str) -> dict[str, float]:
+    """Compare cells in one reading.
+
+    Parameters
+    ----------
+    cells
+        From `table_energies`.
+    energy
+        The column to compare with the table's energies.
+
+    Returns
+    -------
+    dict
+        The columns of `table_agreement` that count and correlate.
+    """
+    both = cells[cells["meets_slo"] & cells["kept"]]
+    by_class, by_degree = (dict(list(both.groupby(keys))) for keys in ("request_class", ["request_class", "tp"]))
+    ranks = [_rank_correlation(own, energy) for own in by_class.values() if len(own) >= _FEWEST_TO_RANK]
+    return {
+        "cells": int((cells["meets_slo"] == cells["kept"]).sum()),
+        "num_cells": len(cells),
+        "cheapest_tp": _same(dict(list(cells.groupby("request_class"))), energy, "tp"),
+        "cheapest_common_tp": _same(by_class, energy, "tp"),
+        "num_classes": cells["request_class"].nunique(),
+        "cheapest_clock": _same(by_degree, energy, "frequency_mhz"),
+        "num_degrees": len(by_degree),
+        "rank_correlation": _rank_correlation(both, energy) if len(both) >= _FEWEST_TO_RANK else np.nan,
+        "class_rank_correlation": float(np.mean(ranks)) if ranks else np.nan,
+    }
+
+
+def class_ranks(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return what a profile and the table say of each class.
+
+    Parameters
+    ----------
+    cells
+        From `table_energies`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `request_class`, `agree` of `num_cells` on the SLO, `paper_tp, paper_mhz` (cheapest in the table), `tp,
+        frequency_mhz` (cheapest by energy per request here), and the rank correlations of both energies, by their
+        columns in `table_energies` (NaN where fewer than three cells keep the SLO in both).
+    """
+    rows = []
+    for request_class in REQUEST_CLASSES:
+        own = cells[cells["request_class"] == request_class]
+        if own.empty:
+            continue
+        both = own[own["meets_slo"] & own["kept"]]
+        enough = len(both) >= _FEWEST_TO_RANK
+        row = {"request_class": request_class, "agree": int((own["meets_slo"] == own["kept"]).sum())}
+        row |= {"num_cells": len(own)}
+        for energy, names in (("energy_wh", ("paper_tp", "paper_mhz")), ("request_j", ("tp", "frequency_mhz"))):
+            row |= {name: _cheapest(own, energy, of) for name, of in zip(names, ("tp", "frequency_mhz"), strict=True)}
+        row |= {energy: _rank_correlation(both, energy) if enough else np.nan for energy in ENERGIES.values()}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def table_energies(profile: Profile, table: pd.DataFrame, slo: Slo, *, counts_output: bool = True) -> pd.DataFrame:
@@ -79,54 +153,40 @@ def table_energies(profile: Profile, table: pd.DataFrame, slo: Slo, *, counts_ou
     Parameters
     ----------
     profile, table, slo
-        As in `compare_table`.
+        As in `table_agreement`.
     counts_output
         Whether the 2,000 tokens/s count output tokens too.
 
     Returns
     -------
     pandas.DataFrame
-        The table's columns and `rate_rps` (what 2,000 tokens/s come to), `kept` (whether the profile's curve keeps the
-        SLO at that rate) and `request_j` (energy per request there; NaN where not kept).
+        The table's columns and `rate_rps` (what 2,000 tokens/s come to), `slo_rate_rps` (the last rate that keeps the
+        SLO; 0 where none does), `kept` (whether it is as high), and where it is kept `request_j` (power over rate) and
+        `service_j` (power times the time of a request of median latencies and mean output).
     """
-    tokens = _mean_tokens(profile, counts_output)
+    lengths = {c: _class_lengths(profile, c) for c in REQUEST_CLASSES}
     limits = slo_rates_rps(profile, slo)
-    out = table.assign(rate_rps=TOKENS_PER_S / table["request_class"].map(tokens))
-    keys = list(zip(out["tp"], out["frequency_mhz"], out["request_class"], strict=True))
-    out["kept"] = [limits.get(k, 0.0) >= r for k, r in zip(keys, out["rate_rps"], strict=True)]
-    out["request_j"] = [
-        profile.curves[k].power_at_w(r) / r if kept else np.nan
-        for k, r, kept in zip(keys, out["rate_rps"], out["kept"], strict=True)
-    ]
-    return out
+    rates_rps = {c: TOKENS_PER_S / _mean_tokens(own, counts_output) for c, own in lengths.items()}
+    rows = []
+    for key in zip(table["tp"], table["frequency_mhz"], table["request_class"], strict=True):
+        rate_rps, limit_rps = rates_rps[key[2]], limits.get(key, 0.0)
+        kept = limit_rps >= rate_rps
+        power_w = profile.curves[key].power_at_w(rate_rps) if kept else np.nan
+        service_s = _service_s(profile.curves[key], rate_rps, lengths[key[2]]) if kept else np.nan
+        rows.append((rate_rps, limit_rps, kept, power_w / rate_rps, power_w * service_s))
+    out = table.copy()
+    out[["rate_rps", "slo_rate_rps", "kept", "request_j", "service_j"]] = rows
+    return out.astype({"kept": bool})
 
 
-def _compare(profile: Profile, table: pd.DataFrame, slo: Slo, reading: _Reading) -> tuple[Comparison, ...]:
-    cells = table_energies(profile, table, slo, counts_output=reading.counts_output)
-    both = cells[cells["meets_slo"] & cells["kept"]]
-    rank = both["energy_wh"].rank().corr(both["request_j"].rank()) if len(both) > 1 else 0.0
-    parts = {
-        "SLO kept": (cells["meets_slo"] != cells["kept"]).to_numpy(float),
-        "cheapest TP": _disagreements(cells, "tp"),
-        "cheapest clock": _disagreements(both, "frequency_mhz", by=["request_class", "tp"]),
-        "1 - rank correlation": np.array([1 - rank]),
-    }
-    return tuple(
-        Comparison(
-            quantity=f"{name} ({reading.name})",
-            reference=TABLE,
-            errors=errors,
-            held_out=np.empty(0),
-            measure="difference" if "rank" in name else DISAGREEMENT,
-        )
-        for name, errors in parts.items()
-    )
+def _service_s(curve: LoadCurve, rate_rps: float, lengths: Lengths) -> float:
+    ttft_s, tbt_s = (float(np.interp(rate_rps, curve.rate_rps, v)) for v in (curve.ttft_p50_s, curve.tbt_p50_s))
+    return ttft_s + (float(np.average(lengths.output_tokens, weights=lengths.weight)) - 1) * tbt_s
 
 
-def _disagreements(cells: pd.DataFrame, column: str, by: list[str] | None = None) -> FloatArray:
-    """Tell for each group (1 or 0) whether table and profile differ in where `column` is cheapest."""
-    groups = [group for _, group in cells.groupby(by or ["request_class"])]
-    return np.array([float(_cheapest(g, "energy_wh", column) != _cheapest(g, "request_j", column)) for g in groups])
+def _same(groups: Mapping[Any, pd.DataFrame], energy: str, column: str) -> int:
+    """Count the groups in which `column` is the same where the table and where the profile is cheapest."""
+    return sum(_cheapest(own, "energy_wh", column) == _cheapest(own, energy, column) for own in groups.values())
 
 
 def _cheapest(group: pd.DataFrame, energy: str, column: str) -> int | None:
@@ -134,12 +194,16 @@ def _cheapest(group: pd.DataFrame, energy: str, column: str) -> int | None:
     return None if kept.empty else int(kept[column].to_numpy()[kept[energy].to_numpy().argmin()])
 
 
-def _mean_tokens(profile: Profile, counts_output: bool) -> dict[str, float]:
-    """Return the tokens of a mean request of each class, of both services of 2024 together."""
-    lengths = merged([service_lengths(s) for s in SERVICE_REQUESTS])
-    means = {}
-    for request_class in REQUEST_CLASSES:
-        own = lengths.of_class(request_class, profile.cut_points)
-        counted = own.input_tokens + own.output_tokens if counts_output else own.input_tokens
-        means[request_class] = float(np.average(counted, weights=own.weight))
-    return means
+def _rank_correlation(cells: pd.DataFrame, energy: str) -> float:
+    # Spearman's; SciPy's statistics take half a second to import.
+    return float(cells["energy_wh"].rank().corr(cells[energy].rank()))
+
+
+def _class_lengths(profile: Profile, request_class: str) -> Lengths:
+    """Return the lengths of a class, of both services of 2024 together."""
+    return merged([service_lengths(s) for s in SERVICE_REQUESTS]).of_class(request_class, profile.cut_points)
+
+
+def _mean_tokens(lengths: Lengths, counts_output: bool) -> float:
+    counted = lengths.input_tokens + lengths.output_tokens if counts_output else lengths.input_tokens
+    return float(np.average(counted, weights=lengths.weight))

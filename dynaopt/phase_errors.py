@@ -1,8 +1,12 @@
-"""How far a phase model lies from the points that it was fitted to, and from points left out of the fit."""
+"""How far a phase model lies from the points that it was fitted to, and from points left out of the fit.
+
+What is left out is a whole group, since its points resemble each other: all of one batch size, of one prompt size, or
+of one number of tokens computed at once. Everything is fitted anew without it and asked for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +21,7 @@ from dynaopt.phase_fit import (
     fit_prefill,
     halving_errors,
     prefill_points,
+    transfer_decode,
 )
 from dynaopt.phase_model import FloatArray, PhaseModel
 from dynaopt.phase_power_fit import (
@@ -44,8 +49,9 @@ class Comparison:
     errors
         Of the model as it is, shape (points,).
     held_out
-        Of models fitted without the point (and all others of its batch or prompt size), shape (points,); empty where
-        nothing was fitted.
+        Of models fitted without the point and all others of its group, shape (points,); empty where nothing was fitted.
+    held_out_by
+        What the points of a group have in common, for example ``batch size``; empty where nothing was fitted.
     target
         The mean error that is asked for; None where nothing is.
     """
@@ -54,6 +60,7 @@ class Comparison:
     reference: str
     errors: FloatArray
     held_out: FloatArray
+    held_out_by: str = ""
     measure: str = "relative"
     target: float | None = None
 
@@ -64,11 +71,33 @@ FIGURE = "DynamoLLM, fig. 3"
 L20 = "L20 exponents"
 LATENCY_TARGET = 0.07
 POWER_TARGET = 0.10
+TOKENS_AT_ONCE = "tokens at once"
+PROMPT_SIZE = "prompt size"
+BATCH_SIZE = "batch size"
+_PREFILL_GROUPS: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
+    TOKENS_AT_ONCE: lambda points: points["prompt_tokens"] * points["batch"],
+    PROMPT_SIZE: lambda points: points["prompt_tokens"],
+    BATCH_SIZE: lambda points: points["batch"],
+}
+# The older engine's steps were measured at 512 prompt and 128 output tokens.
+_TOKEN_CONTEXT_TOKENS = 576.0
 _NOTHING = np.empty(0)
 
 
-def compare_prefill(model: PhaseModel, tp: int, points: ReferencePoints) -> Comparison:
-    """Compare the time of a prefill on one tensor-parallel degree; held out by the tokens computed at once."""
+def compare_prefill(
+    model: PhaseModel, tp: int, points: ReferencePoints, held_out_by: str = TOKENS_AT_ONCE
+) -> Comparison:
+    """Compare the time of a prefill on one tensor-parallel degree.
+
+    Parameters
+    ----------
+    model, tp, points
+        The phase model, the degree, and what was measured.
+    held_out_by
+        ``tokens at once``, ``prompt size`` or ``batch size``. Prompts of several sizes were measured one at a time, and
+        several at a time only of 512 tokens: without a batch of 1 nothing tells what length costs, and without 512
+        tokens nothing tells what an iteration costs.
+    """
     used = prefill_points(points.prefill, tp)
 
     def errors(model: PhaseModel, points: pd.DataFrame) -> FloatArray:
@@ -79,12 +108,14 @@ def compare_prefill(model: PhaseModel, tp: int, points: ReferencePoints) -> Comp
     def refit(rest: pd.DataFrame) -> PhaseModel:
         return fit_prefill(model, tp, rest)
 
+    is_main = held_out_by == TOKENS_AT_ONCE
     return Comparison(
-        quantity=f"prefill, TP{tp}",
+        quantity=f"prefill, TP{tp}" if is_main else f"prefill, TP{tp}, by {held_out_by.split()[0]}",
         reference=SPLITWISE,
         errors=errors(model, used),
-        held_out=_held_out(used, used["prompt_tokens"] * used["batch"], refit, errors),
-        target=LATENCY_TARGET,
+        held_out=_held_out(used, _PREFILL_GROUPS[held_out_by](used), refit, errors),
+        held_out_by=held_out_by,
+        target=LATENCY_TARGET if is_main else None,
     )
 
 
@@ -105,6 +136,7 @@ def compare_decode(model: PhaseModel, points: ReferencePoints) -> Comparison:
         reference=MLENERGY,
         errors=errors(model, used),
         held_out=_held_out(used, used["batch_limit"], refit, errors),
+        held_out_by=BATCH_SIZE,
         target=LATENCY_TARGET,
     )
 
@@ -120,6 +152,7 @@ def compare_serving(model: PhaseModel, points: ReferencePoints) -> Comparison:
         reference=MLENERGY,
         errors=serving_duration_errors(model, points.serving),
         held_out=np.concatenate(errors),
+        held_out_by=BATCH_SIZE,
         target=LATENCY_TARGET,
     )
 
@@ -135,6 +168,7 @@ def compare_serving_power(model: PhaseModel, points: ReferencePoints) -> Compari
         reference=MLENERGY,
         errors=serving_power_errors(model, points.serving),
         held_out=_held_out(points.serving, points.serving["batch_limit"], refit, serving_power_errors),
+        held_out_by=BATCH_SIZE,
         target=POWER_TARGET,
     )
 
@@ -152,6 +186,7 @@ def compare_figure(model: PhaseModel, points: ReferencePoints) -> Comparison:
         reference=FIGURE,
         errors=figure_errors(model, loaded),
         held_out=_held_out(loaded, loaded["tokens"], refit, figure_errors),
+        held_out_by="tokens",
         target=POWER_TARGET,
     )
 
@@ -165,21 +200,31 @@ def compare_halving(points: ReferencePoints) -> Comparison:
         reference=MLENERGY,
         errors=halving_errors(halved, halved),
         held_out=np.concatenate(errors),
+        held_out_by="served model",
     )
 
 
 def compare_ratio(model: PhaseModel, tp: int, points: ReferencePoints) -> Comparison:
-    """Compare the ratio of the decode step on one degree to that on the base degree with the older engine's."""
-    own, base = (points.token[points.token["tp"] == t] for t in (tp, BASE_TP))
-    batches = sorted(set(own["batch"]) & set(base["batch"]))
-    own_s, base_s = (p.set_index("batch")["token_time_s"].loc[batches].to_numpy(dtype=np.float64) for p in (own, base))
-    # The points were measured at 512 prompt and 128 output tokens: 576 in the mean.
-    modelled = [decode_step_s(model, tp, b, 576) / decode_step_s(model, BASE_TP, b, 576) for b in batches]
+    """Compare the ratio of the decode step on one degree to that on the base degree with the older engine's.
+
+    Held out by batch size: what the other degree takes over from the older engine comes from the other batches.
+    """
+    token = points.token[points.token["tp"].isin((tp, BASE_TP))]
+    batches = sorted(set.intersection(*(set(own["batch"]) for _, own in token.groupby("tp"))))
+
+    def errors(model: PhaseModel, batches: Iterable[int]) -> FloatArray:
+        return np.array([_ratio(model, tp, batch) / _measured_ratio(token, tp, batch) - 1 for batch in batches])
+
+    def held_out(batch: int) -> FloatArray:
+        rest = token[token["batch"] != batch]
+        return errors(transfer_decode(model, tp, rest, points.halved), [batch])
+
     return Comparison(
         quantity=f"decode step, TP{tp} over TP{BASE_TP}",
         reference=SPLITWISE,
-        errors=np.array(modelled) / (own_s / base_s) - 1,
-        held_out=_NOTHING,
+        errors=errors(model, batches),
+        held_out=np.concatenate([held_out(batch) for batch in batches]),
+        held_out_by=BATCH_SIZE,
     )
 
 
@@ -196,26 +241,52 @@ def compare_clock(model: PhaseModel, points: ReferencePoints) -> tuple[Compariso
     return first, second
 
 
+def compare_token(model: PhaseModel, tp: int, points: ReferencePoints) -> Comparison:
+    """Compare the decode step on one degree with the engine of 2023; for models whose decode rests on it."""
+    own = points.token[points.token["tp"] == tp]
+    steps = np.array([decode_step_s(model, tp, r.batch, _TOKEN_CONTEXT_TOKENS) for r in rows(own)])
+    return Comparison(
+        quantity=f"decode step, TP{tp}",
+        reference=SPLITWISE,
+        errors=steps / own["token_time_s"].to_numpy(dtype=np.float64) - 1,
+        held_out=_NOTHING,
+        target=LATENCY_TARGET,
+    )
+
+
 def compare_all(model: PhaseModel, points: ReferencePoints) -> tuple[Comparison, ...]:
-    """Make every comparison.
+    """Make every comparison for which something was measured.
 
     Parameters
     ----------
     model
         The phase model.
     points
-        What was measured.
+        What was measured; frames without rows are left out.
     """
-    return (
-        *(compare_prefill(model, tp, points) for tp in model.tps),
-        compare_decode(model, points),
-        compare_serving(model, points),
-        compare_serving_power(model, points),
-        compare_figure(model, points),
-        compare_halving(points),
-        *(compare_ratio(model, tp, points) for tp in model.tps if tp != BASE_TP),
-        *compare_clock(model, points),
-    )
+    prefilled = [tp for tp in model.tps if len(prefill_points(points.prefill, tp))]
+    groupings = (TOKENS_AT_ONCE, PROMPT_SIZE, BATCH_SIZE)
+    found = [compare_prefill(model, tp, points, by) for by in groupings for tp in prefilled]
+    has_base = BASE_TP in model.tps
+    if has_base and len(decode_points(points.serving)):
+        found += [compare(model, points) for compare in (compare_decode, compare_serving, compare_serving_power)]
+        found += [compare_figure(model, points)] if len(points.power) else []
+        found += [compare_halving(points)] if len(points.halved) else []
+        decoded = sorted(set(points.token["tp"]) & set(model.tps))
+        found += [compare_ratio(model, tp, points) for tp in decoded if tp != BASE_TP]
+    else:
+        found += [compare_token(model, tp, points) for tp in model.tps if (points.token["tp"] == tp).any()]
+    return (*found, *(compare_clock(model, points) if has_base and len(points.clock) else ()))
+
+
+def _ratio(model: PhaseModel, tp: int, batch: int) -> float:
+    own_s, base_s = (decode_step_s(model, t, batch, _TOKEN_CONTEXT_TOKENS) for t in (tp, BASE_TP))
+    return own_s / base_s
+
+
+def _measured_ratio(token: pd.DataFrame, tp: int, batch: int) -> float:
+    own_s = token[token["batch"] == batch].set_index("tp")["token_time_s"]
+    return float(own_s[tp] / own_s[BASE_TP])
 
 
 def _splits(points: pd.DataFrame, groups: pd.Series) -> list[tuple[pd.DataFrame, pd.DataFrame]]:

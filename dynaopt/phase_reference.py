@@ -68,6 +68,7 @@ FORMATS = {
     "power": _POWER,
     "clock": _CLOCK,
 }
+_DTYPES = {"integer": "int64", "number": "float64", "text": "object"}
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -100,13 +101,15 @@ class ReferencePoints:
     clock: pd.DataFrame
 
 
-def read_points(folder: str | Path) -> ReferencePoints:
+def read_points(folder: str | Path, *, partial: bool = False) -> ReferencePoints:
     """Read reference points.
 
     Parameters
     ----------
     folder
         Holds ``prefill.csv``, ``token.csv``, ``serving.csv``, ``halved.csv``, ``power.csv`` and ``clock.csv``.
+    partial
+        Whether files may be missing; what was not measured is then a frame without rows.
 
     Raises
     ------
@@ -118,9 +121,14 @@ def read_points(folder: str | Path) -> ReferencePoints:
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingFileError(str(folder), expected="a folder of reference points", found="nothing there")
-    return ReferencePoints(
-        **{f.name: read_table(folder / f"{f.name}.csv", FORMATS[f.name]) for f in fields(ReferencePoints)}
-    )
+    frames = {}
+    for name in (f.name for f in fields(ReferencePoints)):
+        path = folder / f"{name}.csv"
+        if partial and not path.is_file():
+            frames[name] = pd.DataFrame({c.name: pd.Series(dtype=_DTYPES[c.kind]) for c in FORMATS[name]})
+        else:
+            frames[name] = read_table(path, FORMATS[name])
+    return ReferencePoints(**frames)
 
 
 def rows(frame: pd.DataFrame) -> Iterator[Any]:

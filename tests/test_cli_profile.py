@@ -5,7 +5,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from phase_builders import round_model
 from profile_faults import TINY
@@ -88,47 +87,3 @@ def test_build_does_not_replace_a_profile_unasked(tiny: Profile, tmp_path: Path,
     assert calls == []
     assert main(["profile", "build", "--out", str(folder), "--overwrite"]) == 0
     assert len(calls) == 1
-
-
-@pytest.mark.parametrize(("mean_error", "code", "kept"), [(0.05, 0, "yes"), (0.08, 1, "no")])
-def test_validate_tells_whether_targets_are_kept(mean_error, code, kept, capsys, monkeypatch) -> None:
-    """Tests the exit code and the last column for an error below its target of 7 % and one above."""
-    frame = pd.DataFrame(
-        {
-            "quantity": ["decode", "energy"],
-            "reference": ["measured", "paper"],
-            "measure": ["relative", "relative"],
-            "points": [10, 5],
-            "mean_error": [mean_error, 0.5],
-            "max_error": [0.2, 0.9],
-            "held_out_mean_error": [0.06, float("nan")],
-            "held_out_max_error": [0.3, float("nan")],
-            "target": [0.07, float("nan")],
-        }
-    )
-    monkeypatch.setattr(cli_profile, "validate", lambda _: frame)
-    assert main(["profile", "validate"]) == code
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [
-        "decode",
-        "measured",
-        "relative",
-        "10",
-        f"{mean_error:.2%}",
-        "20.00%",
-        "6.00%",
-        "30.00%",
-        "7.00%",
-        kept,
-    ] in rows
-    assert ["energy", "paper", "relative", "5", "50.00%", "90.00%", "–", "–", "–", "–"] in rows
-    assert main(["profile", "validate", "--json"]) == code
-    told = json.loads(capsys.readouterr().out)
-    assert told["num_missed"] == code
-    assert told["errors"][1]["target"] is None
-
-
-def test_the_shipped_profile_keeps_its_targets(capsys: pytest.CaptureFixture[str]) -> None:
-    """Tests that the fit errors against the measurements are as small as was asked for."""
-    assert main(["profile", "validate"]) == 0
-    assert "prefill" in capsys.readouterr().out
