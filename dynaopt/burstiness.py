@@ -80,6 +80,22 @@ def count_statistics(counts: Int64Array) -> BinStatistics:
     return BinStatistics((spread - float(total.sum())) / pairs, spread / float(total.sum()))
 
 
+def minute_dispersion(per_minute: Int64Array) -> float:
+    """Measure how much counts change from minute to minute beyond the slow course of the day.
+
+    Parameters
+    ----------
+    per_minute
+        Requests of consecutive minutes, shape (minutes,).
+
+    Returns
+    -------
+    float
+        Half the variance of the change from a minute to the next, over the mean; 1 for independent arrivals.
+    """
+    return float(np.var(np.diff(per_minute)) / 2 / per_minute.mean())
+
+
 @dataclass(frozen=True, slots=True)
 class Burstiness:
     """How uneven the arrivals inside a minute are to be, at both scales.
