@@ -70,3 +70,25 @@ def _before(deadline_s: FloatArray, a: int, b: int) -> bool:
     if deadline_s[a] == deadline_s[b]:
         return a < b
     return bool(deadline_s[a] < deadline_s[b])
+
+
+@njit  # type: ignore[untyped-decorator]
+def remove(heap: IntArray, size: int, deadline_s: FloatArray, request: int) -> int:
+    """Take a request out of the queue, wherever it stands, and return the queue's new size.
+
+    Parameters
+    ----------
+    heap, size, deadline_s
+        As for `push`.
+    request
+        Number of a request in the queue.
+    """
+    found = 0
+    kept = 0
+    for at in range(size):
+        if heap[at] == request and found == 0:
+            found = 1
+        else:
+            # The first requests of a heap are a heap, so that the queue can be rebuilt in its own place.
+            kept = push(heap, kept, deadline_s, heap[at])
+    return kept
