@@ -104,18 +104,35 @@ class Burstiness:
     ----------
     clustering_1s, clustering_10s
         Clustering of seconds and of tens of seconds, 0 to 1.
-    limit_1s, limit_10s
-        The index of dispersion that busy minutes do not exceed; at least 1.
+    least_1s, least_10s
+        The index of dispersion that minutes have where clustering gives less; at least 1.
+    limit
+        The index of dispersion that no minute exceeds, at either scale; no less than `least_1s`.
     """
 
-    clustering_1s: float
-    clustering_10s: float
-    limit_1s: float = np.inf
-    limit_10s: float = np.inf
+    clustering_1s: float = 0.0
+    clustering_10s: float = 0.0
+    least_1s: float = 1.0
+    least_10s: float = 1.0
+    limit: float = np.inf
 
-    def dispersion_1s(self, num_requests: float) -> float:
-        """Return the index of dispersion of the seconds of a minute with so many requests."""
-        return float(min(1 + (num_requests - 1) * self.clustering_1s, self.limit_1s))
+    def dispersions(self, per_minute: Int64Array) -> tuple[FloatArray, FloatArray]:
+        """Return the expected index of dispersion of the seconds and of the tens of seconds of minutes.
+
+        Parameters
+        ----------
+        per_minute
+            Requests of each minute, shape (minutes,).
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Shape (minutes,) each.
+        """
+        others = np.maximum(per_minute - 1, 0)
+        second = np.minimum(np.maximum(1 + others * self.clustering_1s, self.least_1s), self.limit)
+        ten = np.minimum(np.maximum(1 + others * self.clustering_10s, self.least_10s), self.limit)
+        return second, ten
 
     def draw_seconds(self, per_minute: Int64Array, rng: np.random.Generator) -> Int64Array:
         """Distribute the requests of minutes over their seconds.
@@ -135,8 +152,8 @@ class Burstiness:
         numpy.ndarray
             Requests of each second, shape (minutes, 60); rows add up to `per_minute`.
         """
-        block = _limited(self.clustering_10s, self.limit_10s, per_minute)
-        second = _limited(self.clustering_1s, self.limit_1s, per_minute)
+        others = np.maximum(per_minute - 1, 1)
+        second, block = (np.minimum((D - 1) / others, _MOST_CLUSTERING) for D in self.dispersions(per_minute))
         meet_10s = _chance(block, _NUM_BLOCKS)
         # Two requests of one second are of one ten too: the chance inside it is the ratio.
         inside = _clustering(_chance(second, SECONDS_PER_MINUTE) / meet_10s, BLOCK_S)
@@ -169,7 +186,7 @@ class MeasuredBurstiness:
 
 MEASURED = {
     "conversation": MeasuredBurstiness(1.73e-4, 1.46e-3, 1.060, 1.509, 8.16),
-    "coding": MeasuredBurstiness(3.09e-2, 2.12e-1, 10.68, 67.29, 11.15),
+    "coding": MeasuredBurstiness(3.09e-2, 2.12e-1, 10.678, 67.286, 11.15),
 }
 
 
@@ -182,9 +199,8 @@ def service_burstiness(service: str, reading: str = DEFAULT_READING) -> Burstine
         ``"conversation"`` or ``"coding"``.
     reading
         How the hour of 2023 is carried over to the week of 2024, which has 8 to 11 times its traffic. ``"relative"``:
-        clustering stays. ``"index"``: the index of dispersion stays. ``"bounded"``, the default: clustering stays, but
-        the dispersion of seconds and of tens of seconds does not exceed the one measured between minutes in 2024, nor
-        does its limit fall below the dispersion of seconds in 2023. ``"poisson"``: no burstiness at all.
+        clustering stays. ``"index"``: the index of dispersion stays. ``"bounded"``, the default: whichever of the two
+        is burstier, but not beyond the dispersion between minutes in 2024. ``"poisson"``: no burstiness at all.
 
     Raises
     ------
@@ -194,22 +210,17 @@ def service_burstiness(service: str, reading: str = DEFAULT_READING) -> Burstine
     if service not in MEASURED:
         raise UnknownNameError("service", expected=f"one of {', '.join(MEASURED)}", found=f"'{service}'")
     known = MEASURED[service]
-    if reading == "poisson":
-        return Burstiness(0.0, 0.0)
-    if reading == "index":
-        return Burstiness(1.0, 1.0, known.dispersion_1s, known.dispersion_10s)
-    if reading == "relative":
-        return Burstiness(known.clustering_1s, known.clustering_10s)
+    clustering = {"clustering_1s": known.clustering_1s, "clustering_10s": known.clustering_10s}
+    least = {"least_1s": known.dispersion_1s, "least_10s": known.dispersion_10s}
     if reading == "bounded":
-        limit = max(known.minute_dispersion, known.dispersion_1s)
-        return Burstiness(known.clustering_1s, known.clustering_10s, limit, limit)
+        return Burstiness(**clustering, **least, limit=max(known.minute_dispersion, known.dispersion_1s))
+    if reading == "relative":
+        return Burstiness(**clustering)
+    if reading == "index":
+        return Burstiness(**least)
+    if reading == "poisson":
+        return Burstiness()
     raise UnknownNameError("burstiness", expected=f"one of {', '.join(READINGS)}", found=f"'{reading}'")
-
-
-def _limited(clustering: float, limit: float, per_minute: Int64Array) -> FloatArray:
-    """Clustering of each minute: as given, or less where its dispersion would exceed the limit."""
-    at_limit = (limit - 1) / np.maximum(per_minute - 1, 1)
-    return np.minimum(np.minimum(clustering, at_limit), _MOST_CLUSTERING)
 
 
 def _chance(clustering: FloatArray, num_bins: int) -> FloatArray:
