@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.experimental import structref
 
 from dynaopt import (
     deadline_queue,
@@ -107,11 +108,9 @@ def _choose(world: World, slot: int, now_s: float) -> tuple[int, int]:
 
 
 @njit  # type: ignore[untyped-decorator]
-def _in_time(world: World, slot: int, i: int, pool: int, now_s: float) -> int:
-    """Return the instance a request had better go to, if it were late where its turn is."""
+def _rather(world: World, slot: int, i: int, pool: int, now_s: float) -> int:
+    """Return where a request had better go that would be late on the instance whose turn it is."""
     deadline_s = world.slots.deadline_s[slot]
-    if now_s + wait_if_sent_s(world, i, slot, now_s) <= deadline_s:
-        return i
     relieve(world, i, pool, now_s)
     j, wait_s = soonest(world, pool, slot, now_s, -1)
     if now_s + wait_s <= deadline_s:
@@ -129,64 +128,66 @@ def _in_time(world: World, slot: int, i: int, pool: int, now_s: float) -> int:
     return int(j)
 
 
-@njit  # type: ignore[untyped-decorator]
-def _run(
-    world: World, arrivals: Arrivals, first: int, begin_s: float, end_s: float, stranded: IntArray
-) -> tuple[int, int, int]:
-    num_stranded = 0
-    for k in range(first, len(arrivals.arrival_s)):
-        if world.num_free[0] == 0:
-            return NEEDS_SLOTS, k, num_stranded
-        now_s = max(begin_s, arrivals.arrival_s[k])
-        slot = _arrive(world, arrivals, k)
-        i, pool = _choose(world, slot, now_s)
-        if i < 0:
-            stranded[num_stranded] = k
-            num_stranded += 1
-            world.num_free[0] += 1
-            continue
-        bring_to(world, i, now_s)
-        if world.rules.checks_deadline:
-            i = _in_time(world, slot, i, pool, now_s)
-        take_turn(world.instances, i, now_s)
-        enqueue(world.fleet, i, world.slots, slot)
-        _settle(world)
-        if world.fleet.counts[i, WAITING] + 1 >= world.fleet.waiting.shape[1]:
-            return NEEDS_QUEUE, k + 1, num_stranded
-    for i in world.pools.members:
-        bring_to(world, i, end_s)
-    _settle(world)
-    return DONE, len(arrivals.arrival_s), num_stranded
+@structref.register
+class _WorldType(types.StructRef):  # type: ignore[misc]
+    """Type of a world inside compiled code, where it is passed on as one pointer and not field by field."""
+
+    def preprocess_fields(self, fields: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+        """Take fields as they are, whatever their values."""
+        return tuple((name, types.unliteral(kind)) for name, kind in fields)
 
 
-@njit  # type: ignore[untyped-decorator]
-def _finish(world: World, i: int) -> None:
-    bring_to(world, i, np.inf)
-    _settle(world)
+class _WorldRef(structref.StructRefProxy):  # type: ignore[misc]
+    """The same to Python."""
 
 
-RunWindow = Callable[[World, Arrivals, int, float, float, IntArray], tuple[int, int, int]]
-Finish = Callable[[World, int], None]
+structref.define_proxy(_WorldRef, _WorldType, list(World._fields))
 
 
-def _make_kernels(digest: str) -> tuple[RunWindow, Finish]:
+RunWindow = Callable[[World, Arrivals, int, float, float, IntArray, IntArray], tuple[int, int, int]]
+
+
+def _make_kernel(digest: str) -> RunWindow:
     # The digest is part of the key of what is kept on disk: a change of a module compiled into this is noticed.
     @njit(cache=True)  # type: ignore[untyped-decorator]
-    def run(
-        world: World, arrivals: Arrivals, first: int, begin_s: float, end_s: float, stranded: IntArray
+    def run_window(
+        fields: World,
+        arrivals: Arrivals,
+        first: int,
+        begin_s: float,
+        end_s: float,
+        members: IntArray,
+        stranded: IntArray,
     ) -> tuple[int, int, int]:
-        if len(digest) == 0:
-            return DONE, 0, 0
-        return _run(world, arrivals, first, begin_s, end_s, stranded)
+        world = _WorldRef(*fields)
+        num_stranded = 0
+        for k in range(first, len(arrivals.arrival_s) if len(digest) > 0 else 0):
+            if world.num_free[0] == 0:
+                return NEEDS_SLOTS, k, num_stranded
+            now_s = max(begin_s, arrivals.arrival_s[k])
+            slot = _arrive(world, arrivals, k)
+            i, pool = _choose(world, slot, now_s)
+            if i < 0:
+                stranded[num_stranded] = k
+                num_stranded += 1
+                world.num_free[0] += 1
+                continue
+            bring_to(world, i, now_s)
+            if world.rules.checks_deadline and now_s + wait_if_sent_s(world, i, slot, now_s) > arrivals.deadline_s[k]:
+                i = _rather(world, slot, i, pool, now_s)
+            take_turn(world.instances, i, now_s)
+            enqueue(world.fleet, i, world.slots, slot)
+            _settle(world)
+            if world.fleet.counts[i, WAITING] + 1 >= world.fleet.waiting.shape[1]:
+                return NEEDS_QUEUE, k + 1, num_stranded
+        for i in members:
+            bring_to(world, i, end_s)
+        _settle(world)
+        return DONE, len(arrivals.arrival_s), num_stranded
 
-    @njit(cache=True)  # type: ignore[untyped-decorator]
-    def finish(world: World, i: int) -> None:
-        if len(digest) > 0:
-            _finish(world, i)
-
-    return cast(RunWindow, run), cast(Finish, finish)
+    return cast(RunWindow, run_window)
 
 
-run_window, finish_instance = _make_kernels(
+run_window = _make_kernel(
     sources_digest(deadline_queue, instance_engine, phase_model, replay_router, replay_state, replay_surge)
 )

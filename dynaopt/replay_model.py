@@ -6,7 +6,7 @@ import numpy as np
 
 from dynaopt.instance_engine import BUSY_J, IDLE_J, ITERATION, NOW_S, SEQUENCES, WAITING
 from dynaopt.profile import Profile, slo_rates_rps
-from dynaopt.replay_engine import DONE, NEEDS_SLOTS, finish_instance, run_window
+from dynaopt.replay_engine import DONE, NEEDS_SLOTS, run_window
 from dynaopt.replay_engines import EngineTable
 from dynaopt.replay_fleet import Running, hand_over, start_up_energy_j
 from dynaopt.replay_options import ReplayOptions
@@ -149,8 +149,7 @@ class ModelReplay:
 
     def finish(self) -> None:
         """Let every instance finish what it has; that energy counts for the last window."""
-        for i in self._groups:
-            finish_instance(self._world, i)
+        self._let_finish(list(self._groups))
         self._take_energy(len(self.plans) - 1)
 
     def _serve(self, arrivals: Arrivals, begin_s: float, end_s: float) -> None:
@@ -158,7 +157,9 @@ class ModelReplay:
         left: list[IntArray] = []
         first, reason = 0, -1
         while reason != DONE:
-            reason, first, num_stranded = run_window(self._world, arrivals, first, begin_s, end_s, stranded)
+            reason, first, num_stranded = run_window(
+                self._world, arrivals, first, begin_s, end_s, self._world.pools.members, stranded
+            )
             left.append(stranded[:num_stranded].copy())
             if reason != DONE:
                 self._world = with_more_slots(self._world) if reason == NEEDS_SLOTS else with_longer_queues(self._world)
@@ -220,7 +221,7 @@ class ModelReplay:
         self._set(i, group)
 
     def _stop(self, i: int) -> None:
-        finish_instance(self._world, i)
+        self._let_finish([i])
         group = self._groups.pop(i)
         self._draining.append((float(self._world.fleet.meters[i, NOW_S]), group.tp))
         meters = self._world.fleet.meters[i]
@@ -231,6 +232,10 @@ class ModelReplay:
 
     _stopped_busy_j = 0.0
     _stopped_idle_j = 0.0
+
+    def _let_finish(self, numbers: list[int]) -> None:
+        none, members = np.zeros(0, np.int64), np.array(numbers, np.int64)
+        run_window(self._world, _no_arrivals(), 0, 0.0, np.inf, members, none)
 
     def _become(self, i: int, group: Group) -> None:
         """Give an instance that goes on its new group; a change of its clock makes it pause."""

@@ -103,7 +103,7 @@ def bring_to(world: World, i: int, until_s: float) -> None:
 
 
 @njit  # type: ignore[untyped-decorator]
-def expected_s(world: World, i: int, slot: int, left_tokens: int, now_s: float) -> float:
+def expected_s(world: World, i: int, slot: int, now_s: float) -> float:
     """Return when a request would have its first token on an instance, in seconds from now.
 
     Parameters
@@ -111,9 +111,7 @@ def expected_s(world: World, i: int, slot: int, left_tokens: int, now_s: float) 
     world, i
         The instance, brought to `now_s`.
     slot
-        The request, there or not.
-    left_tokens
-        Prompt tokens that it would have to compute there.
+        The request, there or not, with what is left of its prompt.
     now_s
         Time, in seconds.
 
@@ -123,7 +121,7 @@ def expected_s(world: World, i: int, slot: int, left_tokens: int, now_s: float) 
         As if nothing else arrived, no sequence ended and there were room for it.
     """
     counts, engine = world.fleet.counts, engine_of_instance(world, i)
-    ahead = left_tokens + _tokens_before(world, i, slot)
+    ahead = world.slots.left_tokens[slot] + _tokens_before(world, i, slot)
     batch, context = counts[i, BATCH], float(counts[i, CONTEXT])
     budget = max(1, engine.token_budget - batch)
     rounds = ahead // budget
@@ -179,7 +177,7 @@ def wait_if_sent_s(world: World, i: int, slot: int, now_s: float) -> float:
     """
     if not has_room(world, i, slot):
         return np.inf
-    return expected_s(world, i, slot, world.slots.input_tokens[slot], now_s)
+    return expected_s(world, i, slot, now_s)
 
 
 @njit  # type: ignore[untyped-decorator]

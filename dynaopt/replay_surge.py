@@ -7,6 +7,7 @@ prompt is left; then larger pools are asked; and at last prompts that it has beg
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from dynaopt.deadline_queue import remove
@@ -60,66 +61,60 @@ def relieve(world: World, i: int, pool: int, now_s: float) -> None:
     if now_s < instances.relieved_s[i] + _RELIEF_INTERVAL_S:
         return
     instances.relieved_s[i] = now_s
-    if world.rules.resteers:
-        for slot in fleet.waiting[i, : min(_LOOKED_THROUGH, fleet.counts[i, WAITING])].copy():
-            _resteer(world, i, pool, slot, now_s)
-    if world.rules.squashes:
-        for slot in fleet.started[i, : min(_LOOKED_THROUGH, fleet.counts[i, STARTED])].copy():
-            _squash(world, i, pool, slot, now_s)
+    waiting = min(_LOOKED_THROUGH, fleet.counts[i, WAITING]) if world.rules.resteers else 0
+    started = min(_LOOKED_THROUGH, fleet.counts[i, STARTED]) if world.rules.squashes else 0
+    looked_at = np.concatenate((fleet.waiting[i, :waiting], fleet.started[i, :started]))
+    for k in range(len(looked_at)):
+        slot, is_started = looked_at[k], k >= waiting
+        if _is_late(world, i, slot, is_started, now_s):
+            j = _elsewhere(world, i, pool, slot, is_started, now_s)
+            if j >= 0 and fleet.counts[j, WAITING] + 1 < fleet.waiting.shape[1]:
+                _take_away(world, i, slot, is_started)
+                enqueue(fleet, j, world.slots, slot)
 
 
 @njit  # type: ignore[untyped-decorator]
-def _is_late(world: World, i: int, slot: int, now_s: float) -> bool:
+def _is_late(world: World, i: int, slot: int, is_started: bool, now_s: float) -> bool:
     """Tell whether a request will be late on its instance and could still be in time elsewhere."""
-    slots, fleet = world.slots, world.fleet
-    deadline_s = slots.deadline_s[slot]
+    deadline_s = world.slots.deadline_s[slot]
     if deadline_s <= now_s:
         return False
-    is_started = False
-    for k in range(fleet.counts[i, STARTED]):
-        is_started = is_started or fleet.started[i, k] == slot
     if not is_started and not has_room(world, i, slot):
         return True
-    return bool(now_s + expected_s(world, i, slot, slots.left_tokens[slot], now_s) > deadline_s)
+    return bool(now_s + expected_s(world, i, slot, now_s) > deadline_s)
 
 
 @njit  # type: ignore[untyped-decorator]
-def _elsewhere(world: World, i: int, pool: int, slot: int, now_s: float) -> int:
-    """Return the best other instance that is in time for a request, in the same pool or else a larger; or -1."""
-    j, wait_s = soonest(world, pool, slot, now_s, i)
-    if j >= 0 and now_s + wait_s <= world.slots.deadline_s[slot]:
-        return int(j)
-    if clock_up(world, i) and not _is_late(world, i, slot, now_s):
-        return -1
-    return int(larger_in_time(world, pool, slot, now_s))
+def _elsewhere(world: World, i: int, pool: int, slot: int, is_started: bool, now_s: float) -> int:
+    """Return another instance that is in time for a request, in the same pool or else a larger; or -1.
 
-
-@njit  # type: ignore[untyped-decorator]
-def _resteer(world: World, i: int, pool: int, slot: int, now_s: float) -> None:
-    fleet, slots = world.fleet, world.slots
-    if not _is_late(world, i, slot, now_s):
-        return
-    j = _elsewhere(world, i, pool, slot, now_s)
-    if j < 0 or fleet.counts[j, WAITING] + 1 >= fleet.waiting.shape[1]:
-        return
-    fleet.counts[i, WAITING] = remove(fleet.waiting[i], fleet.counts[i, WAITING], slots.deadline_s, slot)
-    fleet.counts[i, PROMPT_TOKENS] -= slots.left_tokens[slot]
-    enqueue(fleet, j, slots, slot)
-    world.tally.events[RESTEERED] += 1
-
-
-@njit  # type: ignore[untyped-decorator]
-def _squash(world: World, i: int, pool: int, slot: int, now_s: float) -> None:
-    fleet, slots = world.fleet, world.slots
-    if not _is_late(world, i, slot, now_s):
-        return
-    j = _elsewhere(world, i, pool, slot, now_s)
-    if j < 0 or fleet.counts[j, WAITING] + 1 >= fleet.waiting.shape[1]:
-        return
-    fleet.counts[i, STARTED] = remove(fleet.started[i], fleet.counts[i, STARTED], slots.deadline_s, slot)
-    fleet.counts[i, PROMPT_TOKENS] -= slots.left_tokens[slot]
-    fleet.counts[i, SEQUENCES] -= 1
-    fleet.counts[i, RESERVED] -= slots.input_tokens[slot] + slots.output_tokens[slot]
+    It is -1 too if the instance that the request is on gets in time by a higher clock.
+    """
+    slots = world.slots
+    left = slots.left_tokens[slot]
     slots.left_tokens[slot] = slots.input_tokens[slot]
-    enqueue(fleet, j, slots, slot)
-    world.tally.events[SQUASHED] += 1
+    j, wait_s = soonest(world, pool, slot, now_s, i)
+    if j < 0 or now_s + wait_s > slots.deadline_s[slot]:
+        slots.left_tokens[slot] = left
+        if clock_up(world, i) and not _is_late(world, i, slot, is_started, now_s):
+            return -1
+        slots.left_tokens[slot] = slots.input_tokens[slot]
+        j = larger_in_time(world, pool, slot, now_s)
+    slots.left_tokens[slot] = left
+    return int(j)
+
+
+@njit  # type: ignore[untyped-decorator]
+def _take_away(world: World, i: int, slot: int, is_started: bool) -> None:
+    """Take a request off an instance; what of its prompt is computed is lost."""
+    counts, fleet, slots = world.fleet.counts, world.fleet, world.slots
+    counts[i, PROMPT_TOKENS] -= slots.left_tokens[slot]
+    if is_started:
+        counts[i, STARTED] = remove(fleet.started[i], counts[i, STARTED], slots.deadline_s, slot)
+        counts[i, SEQUENCES] -= 1
+        counts[i, RESERVED] -= slots.input_tokens[slot] + slots.output_tokens[slot]
+        slots.left_tokens[slot] = slots.input_tokens[slot]
+        world.tally.events[SQUASHED] += 1
+    else:
+        counts[i, WAITING] = remove(fleet.waiting[i], counts[i, WAITING], slots.deadline_s, slot)
+        world.tally.events[RESTEERED] += 1
