@@ -16,6 +16,7 @@ from dynaopt.allocation import Allocation
 from dynaopt.check_curves import read_curves
 from dynaopt.check_energy import check_energy, numbers
 from dynaopt.check_evidence import Evidence, stretch
+from dynaopt.check_objective import check_objective
 from dynaopt.check_transitions import check_transitions
 from dynaopt.check_window import check_windows, drawn_w, used_gpus
 from dynaopt.demand import Demand
@@ -103,7 +104,9 @@ def check(schedule: Schedule, *, profiles: Sequence[Profile] | None = None) -> l
     transition_j, wrong = check_transitions(evidence, _numbered(schedule.transitions, schedule.demand.starts))
     violations += wrong
     readings = read_curves(evidence.groups, by_model, evidence.slo, stretch(evidence))
-    return violations + check_energy(evidence, schedule, windows, drawn_w(evidence, readings), transition_j)
+    power_w = drawn_w(evidence, readings)
+    violations += check_energy(evidence, schedule, windows, power_w, transition_j)
+    return violations + check_objective(evidence, schedule, windows, power_w, transition_j)
 
 
 def _read_again(source: Source) -> Profile:

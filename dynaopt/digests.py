@@ -44,6 +44,17 @@ def profile_digest(profile: Profile) -> str:
     return digest.hexdigest()
 
 
+def series_digest(means: FloatArray) -> str:
+    """Return the SHA-256 of the means of a series over windows.
+
+    Parameters
+    ----------
+    means
+        Shape (windows,). Twelve digits count, which text keeps.
+    """
+    return hashlib.sha256("\n".join(f"{value:.12g}" for value in means.tolist()).encode()).hexdigest()
+
+
 def _update(digest: hashlib._Hash, *arrays: FloatArray) -> None:
     for array in arrays:
         digest.update(f"{array.shape!r}".encode())

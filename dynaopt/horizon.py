@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dynaopt.accounts import make_accounts, record_of
 from dynaopt.answers import Answers, join_answers, total_power_w, window_numbers
 from dynaopt.demand import Demand
 from dynaopt.errors import DynaoptError, InvalidInputError
 from dynaopt.journal import Journal, different_plan
+from dynaopt.objective import Objective, WindowPrices
 from dynaopt.problem import Cluster, WindowDemand
 from dynaopt.profile import Profile
 from dynaopt.schedule import (
@@ -52,6 +54,7 @@ def plan(
     solver: str = "greedy",
     time_limit_s: float | None = None,
     gap_tolerance: float = DEFAULT_GAP,
+    objective: Objective | None = None,
     workers: int | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -75,6 +78,8 @@ def plan(
         Wall-clock seconds for each window; None for no limit.
     gap_tolerance
         Relative gap at which a window counts as optimal.
+    objective
+        What to minimise, and what energy and GPUs cost; None, the default, for energy alone.
     workers
         Processes. By default as many as there are cores, or this one alone where others would take longer to start
         than it takes to the end. The answers do not depend on it.
@@ -99,12 +104,15 @@ def plan(
     Raises
     ------
     InvalidInputError
-        If an option is out of range, a model has no profile, or `out` holds another plan.
+        If an option is out of range, a model has no profile, a series of the objective does not cover the demand, or
+        `out` holds another plan.
     UnknownNameError
         If there is no solver of that name.
     """
     _check_options(solver, time_limit_s, gap_tolerance, workers)
+    prices = None if objective is None else objective.over(demand.starts, demand.window_s)
     task = _make_task(profiles, slo, solver, time_limit_s, gap_tolerance, Cluster.of(**cluster))
+    task = task if prices is None else replace(task, gpu_price_w=_by_start(demand.starts, prices))
     windows = _named_windows(demand, task.profiles)
     task.problem(windows[0][1])  # refuses profiles and options that do not fit before any work is done
     metadata = make_metadata(
@@ -116,11 +124,12 @@ def plan(
         time_limit_s=time_limit_s,
         gap_tolerance=gap_tolerance,
         paths=paths,
+        objective=None if objective is None or prices is None else record_of(objective, prices),
     )
     report = progress or (lambda *_: None)
     if out is None:
-        return _assemble(demand, metadata, task, _solve(task, windows, workers, report, None))
-    return _plan_into(Path(out), demand, metadata, task, windows, workers, report, overwrite=overwrite)
+        return _assemble(demand, metadata, task, prices, _solve(task, windows, workers, report, None))
+    return _plan_into(Path(out), demand, metadata, task, prices, windows, workers, report, overwrite=overwrite)
 
 
 def _plan_into(
@@ -128,6 +137,7 @@ def _plan_into(
     demand: Demand,
     metadata: ScheduleMetadata,
     task: Task,
+    prices: WindowPrices | None,
     windows: Sequence[tuple[int, WindowDemand]],
     workers: int | None,
     progress: ProgressCallback,
@@ -143,7 +153,7 @@ def _plan_into(
             return finished
     with Journal(folder / PARTIAL_FOLDER, digest=metadata.digest, options=options, overwrite=overwrite) as journal:
         answers = _solve(task, windows, workers, progress, journal)
-        schedule = _assemble(demand, metadata, task, answers)
+        schedule = _assemble(demand, metadata, task, prices, answers)
         write_schedule(schedule, folder)
         journal.remove()
     return schedule
@@ -178,7 +188,13 @@ def _solve(
     return parts
 
 
-def _assemble(demand: Demand, metadata: ScheduleMetadata, task: Task, parts: Sequence[Answers]) -> Schedule:
+def _by_start(starts: pd.DatetimeIndex, prices: WindowPrices) -> dict[pd.Timestamp, float]:
+    return dict(zip(starts, prices.gpu_price_w.tolist(), strict=True))
+
+
+def _assemble(
+    demand: Demand, metadata: ScheduleMetadata, task: Task, prices: WindowPrices | None, parts: Sequence[Answers]
+) -> Schedule:
     """Make the tables of a schedule from the answers of its windows."""
     frames = join_answers(parts)
     tables = {}
@@ -190,14 +206,18 @@ def _assemble(demand: Demand, metadata: ScheduleMetadata, task: Task, parts: Seq
     transitions = find_transitions(tables["allocations"], answered, task.profiles)
     started_j = transitions.groupby("window_start")["energy_j"].sum().reindex(demand.starts, fill_value=0.0).to_numpy()
     serving_j = windows["power_w"] * demand.window_s
+    bound_w = windows["lower_bound_w"].to_numpy(dtype=np.float64)
+    # Where GPUs have a price the bound is one of power and price together, which says nothing of power alone.
+    unpriced = np.array([task.gpu_price_w.get(start, 0.0) == 0 for start in demand.starts])
     windows = windows.assign(
         window_start=_utc(demand.starts),
         window_s=demand.window_s,
         serving_energy_j=serving_j,
         transition_energy_j=np.where(serving_j.notna(), started_j, np.nan),
         energy_j=serving_j + started_j,
-        lower_bound_j=windows["lower_bound_w"] * demand.window_s,
+        lower_bound_j=np.where(unpriced, bound_w, np.nan) * demand.window_s,
     )[[c.name for c in WINDOW_COLUMNS]]
+    tables |= {} if prices is None else {"accounts": make_accounts(prices, windows, bound_w)}
     schedule = Schedule(metadata=metadata, demand=demand, windows=windows, transitions=transitions, **tables)
     return schedule.with_totals()
 

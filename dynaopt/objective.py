@@ -119,7 +119,8 @@ class Objective:
     Parameters
     ----------
     minimise
-        ``"energy"`` (the default), ``"cost"`` or ``"carbon"``; or weights, what a kWh, a unit of money and a gram count.
+        ``"energy"`` (the default), ``"cost"`` or ``"carbon"``; or weights: what a kWh, a unit of money and a gram
+        count.
     price_per_kwh
         Money for a kWh: a number, a series, or None where money is of no interest.
     price_per_gpu_hour
@@ -153,11 +154,13 @@ class Objective:
             value = getattr(self, name)
             if value is not None and not isinstance(value, PriceSeries):
                 _check_number(name, value, 0.0)
-        needed = (("cost", "price_per_kwh", "price_per_gpu_hour"), ("carbon", "carbon_g_per_kwh", "carbon_g_per_gpu_hour"))
-        for quantity, per_kwh, per_gpu_hour in needed:
-            wanted = "it is minimised" if quantity in self.weights else f"{per_gpu_hour} is given"
-            if getattr(self, per_kwh) is None and (quantity in self.weights or getattr(self, per_gpu_hour) > 0):
-                raise InvalidInputError(f"option {per_kwh}", expected=f"a number or a series, for {wanted}", found="none")
+        self._check_needed("cost", "price_per_kwh", "price_per_gpu_hour")
+        self._check_needed("carbon", "carbon_g_per_kwh", "carbon_g_per_gpu_hour")
+
+    def _check_needed(self, quantity: Quantity, per_kwh: str, per_gpu_hour: str) -> None:
+        if getattr(self, per_kwh) is None and (quantity in self.weights or getattr(self, per_gpu_hour) > 0):
+            why = f"{quantity} is minimised" if quantity in self.weights else f"{per_gpu_hour} is given"
+            raise InvalidInputError(f"option {per_kwh}", expected=f"a number or a series, for {why}", found="none")
 
     @property
     def kind(self) -> str:

@@ -6,12 +6,13 @@ the host, less what its GPUs would draw unused. The rules, proved in `docs/probl
 1. *Points.* Load moved from one instance of a pool to another changes no count. Where both lie inside straight parts
    of their curves, or at breakpoints where the slope falls, some direction does not raise the power. So all instances
    of a pool but one lie at *points*: 0, capacity, or a breakpoint where the slope rises. The other one lies anywhere.
-2. *Replacing.* Option k' may stand in for k if it takes no more GPUs (with a fixed mix, or a power cap where GPUs have a
-   price: as many) and, where capacity beyond the load counts (reserve, n+1), has no less of it. A point of k at which a stand-in draws less, and a stretch
-   of k on which one stand-in draws no more, are dropped.
-3. *Splitting.* The same for two instances that stand in for one, the first at a point; not where as many GPUs are asked.
-4. *Idling.* Where capacity beyond the load and the number of instances count for nothing, nor as many GPUs are asked, an instance without load is
-   dropped unless it saves power.
+2. *Replacing.* Option k' may stand in for k if it takes no more GPUs (with a fixed mix, or a power cap where GPUs
+   have a price: as many) and, where capacity beyond the load counts (reserve, n+1), has no less of it. A point of k at
+   which a stand-in draws less, and a stretch of k on which one stand-in draws no more, are dropped.
+3. *Splitting.* The same for two instances that stand in for one, the first at a point; not where as many GPUs are
+   asked.
+4. *Idling.* Where capacity beyond the load and the number of instances count for nothing, nor as many GPUs are asked,
+   an instance without load is dropped unless it saves power.
 5. *Load.* No instance of a pool carries more than all that may come to the pool.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +16,8 @@ from dynaopt.result import Termination
 from dynaopt.slo import Slo
 from dynaopt.tables import Column
 
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)
+"""Version 2 is version 1 with an objective: a key and a total in ``schedule.json``, and the table `accounts`."""
 
 _WINDOW = Column("window_start", "timestamp")
 _MODEL = Column("model", "text")
@@ -65,6 +67,16 @@ WINDOW_COLUMNS = (
 )
 ANSWER_COLUMNS = tuple(c.name for c in WINDOW_COLUMNS if c.nullable and c.kind != "text")
 """Columns of `windows` that are empty exactly where a window has no answer."""
+ACCOUNT_COLUMNS = (
+    _WINDOW,
+    Column("price_per_kwh", minimum=0, nullable=True),
+    Column("carbon_g_per_kwh", minimum=0, nullable=True),
+    Column("cost", minimum=0, nullable=True),
+    Column("carbon_g", minimum=0, nullable=True),
+    Column("serving_objective", minimum=0, nullable=True),
+    Column("objective", minimum=0, nullable=True),
+    Column("objective_bound", minimum=0, nullable=True),
+)
 
 
 class _Section(BaseModel):
@@ -84,11 +96,45 @@ class Source(_Section):
     content_sha256: str
 
 
+class ObjectiveRecord(_Section):
+    """What a schedule minimises, as ``schedule.json`` has it; the fields are those of `dynaopt.Objective`.
+
+    `minimise` are its weights. For a series, `price_per_kwh` and `carbon_g_per_kwh` say where it came from; its means
+    over the windows stand in the table `accounts`, and their SHA-256 is its `content_sha256`.
+    """
+
+    kind: Literal["energy", "cost", "carbon", "weighted"]
+    unit: str
+    minimise: dict[Literal["energy", "cost", "carbon"], Annotated[float, Field(gt=0)]]
+    price_per_kwh: Annotated[float, Field(ge=0)] | Source | None = None
+    price_per_gpu_hour: Annotated[float, Field(ge=0)] = 0.0
+    carbon_g_per_kwh: Annotated[float, Field(ge=0)] | Source | None = None
+    carbon_g_per_gpu_hour: Annotated[float, Field(ge=0)] = 0.0
+    pue: Annotated[float, Field(ge=1)] = 1.0
+
+    @property
+    def charges_for_gpus(self) -> bool:
+        """Whether GPUs in use have a price, so that the least objective is not that of the least energy."""
+        rates = {"cost": self.price_per_gpu_hour, "carbon": self.carbon_g_per_gpu_hour}
+        return any(rates.get(name, 0.0) > 0 for name in self.minimise)
+
+
+class ObjectiveTotals(_Section):
+    """Sums of the table `accounts` over the answered windows; None where nothing was asked of it."""
+
+    cost: Annotated[float, Field(ge=0)] | None
+    carbon_g: Annotated[float, Field(ge=0)] | None
+    serving_objective: Annotated[float, Field(ge=0)]
+    objective: Annotated[float, Field(ge=0)]
+    objective_bound: Annotated[float, Field(ge=0)]
+
+
 class Totals(_Section):
     """Sums over the windows that have an answer, in joules, seconds and requests.
 
-    `lower_bound_j` and `gap` are about `serving_energy_j`. `runtime_s` adds up what the solvers took for each window,
-    on however many processes.
+    `lower_bound_j` is about `serving_energy_j`, and None where an objective with a price of GPUs proves nothing of it.
+    `gap` is that of the objective, serving alone. `runtime_s` adds up what the solvers took for each window, on however
+    many processes.
     """
 
     num_windows: Annotated[int, Field(ge=0)]
@@ -97,9 +143,10 @@ class Totals(_Section):
     energy_j: Annotated[float, Field(ge=0)]
     serving_energy_j: Annotated[float, Field(ge=0)]
     transition_energy_j: Annotated[float, Field(ge=0)]
-    lower_bound_j: Annotated[float, Field(ge=0)]
+    lower_bound_j: Annotated[float, Field(ge=0)] | None
     gap: Annotated[float, Field(ge=0)] | None
     runtime_s: Annotated[float, Field(ge=0)]
+    objective: ObjectiveTotals | None = None
 
 
 class ScheduleMetadata(_Section):
@@ -121,9 +168,11 @@ class ScheduleMetadata(_Section):
         Length of a window, in seconds.
     totals
         Sums over the windows.
+    objective
+        What was minimised; None for energy alone.
     """
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 1
     dynaopt_version: str
     digest: str
     demand: Source
@@ -135,6 +184,7 @@ class ScheduleMetadata(_Section):
     gap_tolerance: Annotated[float, Field(ge=0)]
     window_s: Annotated[float, Field(gt=0)]
     totals: Totals
+    objective: ObjectiveRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -155,6 +205,8 @@ class Schedule:
         Instances started and stopped at the start of a window, `TRANSITION_COLUMNS`.
     windows
         A row for each window, `WINDOW_COLUMNS`.
+    accounts
+        Prices, money, carbon and objective of each window, `ACCOUNT_COLUMNS`, where an objective was given; else None.
     """
 
     metadata: ScheduleMetadata
@@ -163,6 +215,7 @@ class Schedule:
     routes: pd.DataFrame
     transitions: pd.DataFrame
     windows: pd.DataFrame
+    accounts: pd.DataFrame | None = None
 
     @property
     def energy_j(self) -> float:
@@ -180,17 +233,21 @@ class Schedule:
         return float(self.windows["transition_energy_j"].sum())
 
     @property
-    def lower_bound_j(self) -> float:
-        """Serving energy that no plan of the answered windows can go below, in joules."""
-        return float(self.windows["lower_bound_j"].sum())
+    def lower_bound_j(self) -> float | None:
+        """Serving energy that no plan of the answered windows can go below, in joules; None where none was proved."""
+        objective = self.metadata.objective
+        proved = objective is None or not objective.charges_for_gpus
+        return float(self.windows["lower_bound_j"].sum()) if proved else None
 
     @property
     def gap(self) -> float | None:
-        """Share by which the serving energy may exceed the least possible; None without any answer."""
+        """Share by which the objective of serving may exceed the least possible; None without any answer."""
         if self.num_unsolved == self.num_windows:
             return None
-        serving_j = self.serving_energy_j
-        return max(0.0, (serving_j - self.lower_bound_j) / serving_j) if serving_j > 0 else 0.0
+        sums = self.objective_totals()
+        value = self.serving_energy_j if sums is None else sums.serving_objective
+        bound = self.lower_bound_j if sums is None else sums.objective_bound
+        return max(0.0, (value - (bound or 0.0)) / value) if value > 0 else 0.0
 
     @property
     def num_windows(self) -> int:
@@ -207,14 +264,29 @@ class Schedule:
         """Requests that the answered windows serve."""
         return float(self.routes["rate_rps"].sum() * self.metadata.window_s)
 
+    def objective_totals(self) -> ObjectiveTotals | None:
+        """Return money, carbon and objective over the answered windows; None without an objective."""
+        if self.metadata.objective is None or self.accounts is None:
+            return None
+        sums = self.accounts.drop(columns="window_start").astype(float).sum(min_count=1)
+        priced = {name: None if pd.isna(sums[name]) else float(sums[name]) for name in ("cost", "carbon_g")}
+        values = {n: float(np.nan_to_num(sums[n])) for n in ("serving_objective", "objective", "objective_bound")}
+        return ObjectiveTotals(**priced, **values)
+
     def summary(self) -> dict[str, float | None]:
         """Return what a person asks first, each quantity under a name that carries its unit.
 
         Returns
         -------
         dict
-            What has no value because no window has an answer is None.
+            What has no value because no window has an answer is None. With an objective, ``cost``, ``carbon_g``,
+            ``serving_objective``, ``objective``, ``objective_bound`` and ``facility_energy_j`` (PUE times `energy_j`)
+            are there too.
         """
+        sums = self.objective_totals()
+        extra: dict[str, float | None] = {} if sums is None else sums.model_dump()
+        if self.metadata.objective is not None:
+            extra["facility_energy_j"] = self.metadata.objective.pue * self.energy_j
         used = self.windows["num_gpus"].dropna()
         answered = len(used)
         requests = self.num_requests
@@ -233,6 +305,7 @@ class Schedule:
             "lower_bound_j": self.lower_bound_j,
             "gap": self.gap,
             "runtime_s": float(self.windows["runtime_s"].sum()),
+            **extra,
         }
 
     def totals(self) -> Totals:
@@ -247,6 +320,7 @@ class Schedule:
             lower_bound_j=self.lower_bound_j,
             gap=self.gap,
             runtime_s=float(self.windows["runtime_s"].sum()),
+            objective=self.objective_totals(),
         )
 
     def with_totals(self) -> Schedule:

@@ -19,9 +19,10 @@ from dynaopt.digests import demand_digest
 from dynaopt.errors import InvalidInputError, MissingFileError, location
 from dynaopt.result import Termination
 from dynaopt.schedule import (
+    ACCOUNT_COLUMNS,
     ALLOCATION_COLUMNS,
     ANSWER_COLUMNS,
-    FORMAT_VERSION,
+    FORMAT_VERSIONS,
     ROUTE_COLUMNS,
     TRANSITION_COLUMNS,
     WINDOW_COLUMNS,
@@ -58,6 +59,7 @@ _TABLES = (
     _Table("transitions", ".csv", TRANSITION_COLUMNS, ("window_start", "model", "pool", "tp")),
     _Table("windows", ".csv", WINDOW_COLUMNS, ("window_start",)),
 )
+_ACCOUNTS = _Table("accounts", ".csv", ACCOUNT_COLUMNS, ("window_start",))
 _DEMAND = "demand"
 
 
@@ -78,13 +80,16 @@ def write_schedule(schedule: Schedule, folder: str | Path) -> None:
     staging = folder / _STAGING_FOLDER
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    for table in _TABLES:
+    tables = _TABLES if schedule.accounts is None else (*_TABLES, _ACCOUNTS)
+    for table in tables:
         write_table(getattr(schedule, table.name), staging / table.file)
     write_demand(schedule.demand, staging / f"{_DEMAND}.parquet")
+    # Without an objective the file is that of format version 1, which does not know one.
+    left_out = {"objective": True, "totals": {"objective"}} if schedule.accounts is None else None
     with atomic_path(staging / METADATA_FILE) as partial:
-        partial.write_text(schedule.metadata.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.write_text(schedule.metadata.model_dump_json(indent=2, exclude=left_out) + "\n", encoding="utf-8")
     remove_schedule(folder)
-    for file in (*(t.file for t in _TABLES), f"{_DEMAND}.parquet", METADATA_FILE):
+    for file in (*(t.file for t in tables), f"{_DEMAND}.parquet", METADATA_FILE):
         (staging / file).replace(folder / file)
     staging.rmdir()
 
@@ -98,7 +103,7 @@ def remove_schedule(folder: str | Path) -> None:
         It may be empty or not be there.
     """
     (Path(folder) / METADATA_FILE).unlink(missing_ok=True)
-    for name in (*(t.name for t in _TABLES), _DEMAND):
+    for name in (*(t.name for t in _TABLES), _ACCOUNTS.name, _DEMAND):
         for ending in _ENDINGS:
             (Path(folder) / f"{name}{ending}").unlink(missing_ok=True)
 
@@ -138,6 +143,8 @@ def read_schedule(folder: str | Path) -> Schedule:
         else:
             _check_starts(path, frame, starts, answered)
         frames[table.name] = frame.reset_index(drop=True)
+    if metadata.objective is not None:
+        frames["accounts"] = _read_accounts(folder, frames["windows"])
     demand = _read_own_demand(_find_table(folder, _DEMAND), metadata, starts)
     return Schedule(metadata=metadata, demand=demand, **frames)
 
@@ -166,8 +173,12 @@ def read_schedule_metadata(folder: str | Path) -> ScheduleMetadata:
         raise MissingFileError(str(path), expected="a file", found="nothing there", hint=hint)
     content = _read_json(path)
     version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
-        raise InvalidInputError(f"{path}, key 'format_version'", expected=str(FORMAT_VERSION), found=repr(version))
+    if version not in FORMAT_VERSIONS:
+        expected = " or ".join(map(str, FORMAT_VERSIONS))
+        raise InvalidInputError(f"{path}, key 'format_version'", expected=expected, found=repr(version))
+    if (version == 2) != (content.get("objective") is not None):
+        expected = "an objective in version 2, and none in version 1"
+        raise InvalidInputError(f"{path}, key 'objective'", expected=expected, found=repr(content.get("objective")))
     try:
         return ScheduleMetadata.model_validate(content)
     except ValidationError as error:
@@ -211,10 +222,22 @@ def _check_windows(path: Path, frame: pd.DataFrame, metadata: ScheduleMetadata) 
         path, frame["window_s"], frame["window_s"] != metadata.window_s, f"{metadata.window_s:g}, as {METADATA_FILE}"
     )
     solved = frame["termination"].isin([t for t in Termination if t.has_solution])
+    unproved = metadata.objective is not None and metadata.objective.charges_for_gpus
     for name in ANSWER_COLUMNS:
-        _refuse(path, frame[name], solved & frame[name].isna(), "a number, for this window has an answer")
+        if not (unproved and name == "lower_bound_j"):
+            _refuse(path, frame[name], solved & frame[name].isna(), "a number, for this window has an answer")
         _refuse(path, frame[name], ~solved & frame[name].notna(), "an empty cell, for this window has no answer")
     return frame.assign(num_gpus=frame["num_gpus"].astype("Int64"), reason=frame["reason"].fillna(""))
+
+
+def _read_accounts(folder: Path, windows: pd.DataFrame) -> pd.DataFrame:
+    path = _find_table(folder, _ACCOUNTS.name)
+    frame = read_table(path, _ACCOUNTS.columns, key=_ACCOUNTS.key)
+    if not frame["window_start"].equals(windows["window_start"]):
+        raise InvalidInputError(
+            str(path), expected="a row for each window of the table 'windows', in its order", found="others"
+        )
+    return frame
 
 
 def _check_starts(path: Path, frame: pd.DataFrame, starts: pd.DatetimeIndex, answered: pd.DatetimeIndex) -> None:

@@ -13,7 +13,7 @@ from dynaopt.demand import Demand
 from dynaopt.digests import demand_digest, profile_digest
 from dynaopt.problem import Cluster
 from dynaopt.profile import Profile
-from dynaopt.schedule import ScheduleMetadata, Source, Totals
+from dynaopt.schedule import ObjectiveRecord, ScheduleMetadata, Source, Totals
 from dynaopt.slo import Slo
 
 _NO_TOTALS = Totals(
@@ -39,6 +39,7 @@ def make_metadata(
     time_limit_s: float | None = None,
     gap_tolerance: float = 0.0,
     paths: Mapping[str, str | Path] | None = None,
+    objective: ObjectiveRecord | None = None,
 ) -> ScheduleMetadata:
     """Return the metadata of a plan that is yet to be made, without totals.
 
@@ -50,6 +51,8 @@ def make_metadata(
         The options.
     paths
         Where inputs lie, by the names of demand and profiles.
+    objective
+        What is minimised; None, the default, for energy alone.
 
     Returns
     -------
@@ -63,6 +66,7 @@ def make_metadata(
         return Source(name=item.name, path=path, sha256=item.sha256, content_sha256=content_sha256)
 
     metadata = ScheduleMetadata(
+        format_version=1 if objective is None else 2,
         dynaopt_version=version("dynaopt"),
         digest="",
         demand=source(demand, demand_digest(demand)),
@@ -74,6 +78,7 @@ def make_metadata(
         gap_tolerance=gap_tolerance,
         window_s=demand.window_s,
         totals=_NO_TOTALS,
+        objective=objective,
     )
     return metadata.model_copy(update={"digest": _digest(metadata)})
 
@@ -82,6 +87,10 @@ def _digest(metadata: ScheduleMetadata) -> str:
     decisive = metadata.model_dump(mode="json", exclude={"digest", "totals"})
     for item in (decisive["demand"], *decisive["profiles"]):
         del item["path"]  # files may be moved
+    for name in ("price_per_kwh", "carbon_g_per_kwh"):
+        series = (decisive["objective"] or {}).get(name)
+        if isinstance(series, dict):
+            del series["path"]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -100,7 +109,18 @@ def describe(metadata: ScheduleMetadata) -> dict[str, Any]:
         "profiles": ", ".join(map(_name, metadata.profiles)),
         **dumped["cluster"],
         **{name: dumped[name] for name in ("solver", "time_limit_s", "gap_tolerance", "slo")},
+        **_describe_objective(metadata.objective),
     }
+
+
+def _describe_objective(objective: ObjectiveRecord | None) -> dict[str, Any]:
+    if objective is None:
+        return {"objective": "energy"}
+    told = {"objective": objective.kind, **objective.model_dump(mode="json", exclude={"kind", "unit"})}
+    for name in ("price_per_kwh", "carbon_g_per_kwh"):
+        series = getattr(objective, name)
+        told[name] = _name(series) if isinstance(series, Source) else series
+    return told
 
 
 def _name(source: Source) -> str:

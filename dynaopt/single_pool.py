@@ -17,7 +17,8 @@ import pandas as pd
 
 from dynaopt.demand import Demand
 from dynaopt.errors import InvalidInputError, NoSolutionError
-from dynaopt.problem import Cluster
+from dynaopt.objective import Objective
+from dynaopt.problem import Cluster, host_power_w
 from dynaopt.profile import FloatArray, LoadCurve, Mix, Profile
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.result import Termination
@@ -46,6 +47,8 @@ class MixPool:
         How many, in every window.
     rate_rps
         Load on the pool, requests per second, shape (windows,).
+    host_gpu_w
+        Share of the host that falls to each GPU, in watts.
     """
 
     profile: Profile
@@ -53,6 +56,7 @@ class MixPool:
     mix_distance: float
     num_instances: int
     rate_rps: FloatArray
+    host_gpu_w: float
 
     @property
     def mix(self) -> str:
@@ -73,9 +77,7 @@ class MixPool:
     @property
     def power_w(self) -> FloatArray:
         """Power of all instances and their hosts, in watts, shape (windows,)."""
-        metadata = self.profile.metadata
-        host_w = self.num_gpus * metadata.power.host_w / metadata.gpus_per_server
-        return self.num_instances * self.instance_power_w + host_w
+        return self.num_instances * self.instance_power_w + self.num_gpus * self.host_gpu_w
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -218,9 +220,14 @@ def single_pool(
 
 
 def best_single_pool(
-    demand: Demand, profiles: Profile | Sequence[Profile], *, slo: Slo | None = None, **cluster: Any
+    demand: Demand,
+    profiles: Profile | Sequence[Profile],
+    *,
+    slo: Slo | None = None,
+    objective: Objective | None = None,
+    **cluster: Any,
 ) -> SinglePool:
-    """Find the static pool that takes the least energy, over every degree and clock in the profile.
+    """Find the static pool of least objective, over every degree and clock in the profile.
 
     A saving against a set-up that could be improved by turning one knob is worth little; this one has none left.
 
@@ -228,6 +235,8 @@ def best_single_pool(
     ----------
     demand, profiles, slo, **cluster
         As for `single_pool`.
+    objective
+        What to minimise; None, the default, for energy.
 
     Returns
     -------
@@ -243,6 +252,13 @@ def best_single_pool(
         If a profile has no curve of a mix, or none that keeps the objectives.
     """
     wanted, objectives = Cluster.of(**cluster), slo or Slo.table_iv()
+    prices = (objective or Objective()).over(demand.starts, demand.window_s)
+
+    def costs(pool: MixPool) -> float:
+        beyond_unused_w = pool.power_w - pool.num_gpus * _unused_gpu_w(pool.profile, wanted)
+        used = np.full(demand.num_windows, float(pool.num_gpus))
+        return float(prices.objective(beyond_unused_w * demand.window_s, used).sum())
+
     pools = []
     for profile, rates, peaks in _by_model(demand, profiles):
         mix, distance = nearest_mix(profile, rates)
@@ -250,13 +266,7 @@ def best_single_pool(
         found = [pool for pool in sized if pool is not None]
         if not found:
             raise NoSolutionError(f"no configuration of profile {profile.name} keeps the objectives of {mix.name}")
-        unused_w = _unused_gpu_w(profile, wanted)
-        pools.append(
-            min(
-                found,
-                key=lambda p: (p.num_gpus > wanted.num_gpus, float(p.power_w.mean()) - p.num_gpus * unused_w),
-            )
-        )
+        pools.append(min(found, key=lambda p: (p.num_gpus > wanted.num_gpus, costs(p))))
     return SinglePool(demand=demand, slo=objectives, cluster=wanted, pools=tuple(pools))
 
 
@@ -311,7 +321,14 @@ def _size(
     needed = float((load_rps * peaks).max()) * (1 + cluster.headroom) / slo_rate_rps
     share, spare = (0.0, 1) if cluster.reserve == "n+1" else (float(cluster.reserve), 0)
     number = max(_round_up(needed / (1 - share)) + spare, 1)
-    return MixPool(profile=profile, curve=curve, mix_distance=distance, num_instances=number, rate_rps=load_rps)
+    return MixPool(
+        profile=profile,
+        curve=curve,
+        mix_distance=distance,
+        num_instances=number,
+        rate_rps=load_rps,
+        host_gpu_w=host_power_w(profile, cluster),
+    )
 
 
 def _round_up(number: float) -> int:

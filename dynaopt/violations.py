@@ -43,6 +43,10 @@ class ViolationKind(StrEnum):
     LOWER_BOUND = "lower bound above the answer"
     GAP = "gap"
     OPTIMALITY = "optimality that is not proved"
+    PRICE = "price of a window"
+    COST = "cost"
+    CARBON = "carbon"
+    OBJECTIVE = "objective"
     TOTAL = "total"
     DIGEST = "input that is not the one planned for"
 

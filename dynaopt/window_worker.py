@@ -8,10 +8,11 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import joblib
+import pandas as pd
 
 from dynaopt.answers import Answers, answers_of, window_numbers
 from dynaopt.problem import Cluster, Problem, WindowDemand
@@ -40,6 +41,8 @@ class Task:
         As in `Problem`.
     solver, time_limit_s, gap_tolerance
         As `dynaopt.solvers.solve` takes them.
+    gpu_price_w
+        What a GPU in use costs in the window of each start, in watts; a window that is not named: nothing.
     """
 
     profiles: Mapping[str, Profile]
@@ -48,10 +51,12 @@ class Task:
     solver: str
     time_limit_s: float | None
     gap_tolerance: float
+    gpu_price_w: Mapping[pd.Timestamp, float] = field(default_factory=dict)
 
     def problem(self, window: WindowDemand) -> Problem:
         """Pose the problem of a window."""
-        return Problem(demand=window, profiles=self.profiles, slo=self.slo, cluster=self.cluster)
+        price_w = self.gpu_price_w.get(window.start, 0.0)
+        return Problem(demand=window, profiles=self.profiles, slo=self.slo, cluster=self.cluster, gpu_price_w=price_w)
 
     def solve(self, window: WindowDemand) -> Result:
         """Solve a window."""

@@ -72,9 +72,7 @@ class Greedy:
             reason=reason,
         )
 
-    def _within_cap(
-        self, problem: Problem, gap: float, deadline_s: float
-    ) -> tuple[Allocation | None, float, float]:
+    def _within_cap(self, problem: Problem, gap: float, deadline_s: float) -> tuple[Allocation | None, float, float]:
         """Return the best allocation, within the power cap if one was found.
 
         Beside it stand what no allocation's objective and what no allocation's power can go below, in watts.
