@@ -11,6 +11,9 @@ from dynaopt.horizon import plan
 from dynaopt.problem import Cluster, Problem, WindowDemand
 from dynaopt.profile import LoadCurve, Profile
 from dynaopt.profile_io import list_profiles, read_profile, write_profile
+from dynaopt.replay import replay
+from dynaopt.replay_options import ReplayOptions
+from dynaopt.replay_result import ReplayResult
 from dynaopt.report import write_report
 from dynaopt.request_class import REQUEST_CLASSES, CutPoints
 from dynaopt.result import Result, Termination
@@ -36,6 +39,8 @@ __all__ = [
     "LoadCurve",
     "Problem",
     "Profile",
+    "ReplayOptions",
+    "ReplayResult",
     "Result",
     "Route",
     "Schedule",
@@ -54,6 +59,7 @@ __all__ = [
     "read_schedule",
     "read_slo",
     "read_trace",
+    "replay",
     "single_pool",
     "solve",
     "solver_names",
