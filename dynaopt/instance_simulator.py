@@ -110,6 +110,14 @@ class Run:
         at = int(np.searchsorted(total, q * total[-1]))
         return _FIRST_BIN_S * float(np.exp((at + 0.5) * _BIN_WIDTH))
 
+    def tbt_mean_s(self) -> float:
+        """Return the mean gap between successive tokens, in seconds, good to 0.03 %; NaN without any gap."""
+        counts = self.token_gaps.sum(axis=0)
+        if not counts.any():
+            return float("nan")
+        gaps_s = _FIRST_BIN_S * np.exp((np.arange(len(counts)) + 0.5) * _BIN_WIDTH)
+        return float(np.average(gaps_s, weights=counts))
+
 
 def engine_of(model: PhaseModel, tp: int, frequency_mhz: int, token_budget: int, max_num_seqs: int = 256) -> Engine:
     """Set up an instance.
