@@ -217,8 +217,8 @@ class Problem:
     def _pool(self, model: str, at: int) -> Pool:
         profile = self.profiles[model]
         shrink = self.demand.peak_factor[model] * (1 + self.cluster.headroom)
-        curves = _curves_within_slo(profile, self.slo)[REQUEST_CLASSES[at]]
-        options = tuple(_option(curve, slo_rate_rps / shrink) for curve, slo_rate_rps in curves)
+        curves = _options_within_slo(profile, self.slo)[REQUEST_CLASSES[at]]
+        options = tuple(_cut(option, slo_rate_rps / shrink) for option, slo_rate_rps in curves)
         return Pool(
             model=model,
             request_class=REQUEST_CLASSES[at],
@@ -283,19 +283,31 @@ def host_power_w(profile: Profile, cluster: Cluster) -> float:
 
 
 @lru_cache(maxsize=64)
-def _curves_within_slo(profile: Profile, slo: Slo) -> Mapping[str, tuple[tuple[LoadCurve, float], ...]]:
-    """Return the curves of each class that can keep the SLO and up to which load, by `tp` and then by clock."""
+def _options_within_slo(profile: Profile, slo: Slo) -> Mapping[str, tuple[tuple[PoolOption, float], ...]]:
+    """Return the curves of each class that can keep the SLO and up to which load, by `tp` and then by clock.
+
+    They run on beyond that load. Of their levels only those at which the power bends are there.
+    """
     rates = slo_rates_rps(profile, slo)
-    return {c: tuple((profile.curves[k], rates[k]) for k in sorted(rates) if k[2] == c) for c in REQUEST_CLASSES}
+    return {
+        c: tuple((_whole(profile.curves[k]), rates[k]) for k in sorted(rates) if k[2] == c) for c in REQUEST_CLASSES
+    }
 
 
-def _option(curve: LoadCurve, capacity_rps: float) -> PoolOption:
+def _whole(curve: LoadCurve) -> PoolOption:
+    at = curve.power_bends()
+    return PoolOption(
+        tp=curve.tp, frequency_mhz=curve.frequency_mhz, rate_rps=curve.rate_rps[at], power_w=curve.power_w[at]
+    )
+
+
+def _cut(option: PoolOption, capacity_rps: float) -> PoolOption:
     # A problem has 200 of these and a week 2,000 problems: cutting arrays is several times faster than making them.
-    last = int(curve.rate_rps.searchsorted(capacity_rps * (1 - 1e-9)))
-    rate_rps, power_w = curve.rate_rps[: last + 1].copy(), curve.power_w[: last + 1].copy()
+    last = int(option.rate_rps.searchsorted(capacity_rps * (1 - 1e-9)))
+    rate_rps, power_w = option.rate_rps[: last + 1].copy(), option.power_w[: last + 1].copy()
     rate_rps[last] = capacity_rps
-    power_w[last] = np.interp(capacity_rps, curve.rate_rps, curve.power_w)
-    return PoolOption(tp=curve.tp, frequency_mhz=curve.frequency_mhz, rate_rps=rate_rps, power_w=power_w)
+    power_w[last] = np.interp(capacity_rps, option.rate_rps, option.power_w)
+    return PoolOption(tp=option.tp, frequency_mhz=option.frequency_mhz, rate_rps=rate_rps, power_w=power_w)
 
 
 def _check_profiles(demand: WindowDemand, profiles: Mapping[str, Profile]) -> None:

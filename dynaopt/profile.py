@@ -23,6 +23,10 @@ from dynaopt.request_class import CutPoints
 from dynaopt.slo import Slo
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+# By what share a power may lie beside the line between its neighbours for the three to lie on one.
+_STRAIGHT = 1e-9
 
 
 class Power(Section):
@@ -156,6 +160,17 @@ class LoadCurve:
         ]
         kept = [rate for rate in rates if rate is not None]
         return min(kept) if len(kept) == len(rates) and min(kept) > 0 else None
+
+    def power_bends(self) -> IntArray:
+        """Return the levels at which the slope of the power changes, as indices; the first and the last among them.
+
+        The power between two of them is a straight line, to within rounding, so that a planner needs no others.
+        """
+        rates, power_w = self.rate_rps, self.power_w
+        share = (rates[1:-1] - rates[:-2]) / (rates[2:] - rates[:-2])
+        lines = power_w[:-2] + share * (power_w[2:] - power_w[:-2])
+        bent = np.abs(lines - power_w[1:-1]) > _STRAIGHT * power_w[1:-1]
+        return np.flatnonzero(np.concatenate([[True], bent, [True]]))
 
     def power_at_w(self, rate_rps: float) -> float:
         """Interpolate the power at a load within the curve.

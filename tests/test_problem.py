@@ -46,6 +46,14 @@ def test_a_shortened_curve_that_ends_on_a_level_has_no_empty_segment() -> None:
     assert problem.pools[0].options[0].rate_rps.tolist() == pytest.approx([0, 2])
 
 
+def test_only_bends_of_the_power_are_breakpoints() -> None:
+    """Tests a level at 2 on the line from 1 to 3, there for a latency; cut at 2.5 the power is still 100 + 10 · 2.5."""
+    curve = make_curve(4, 2000, "SS", [(0, 90), (1, 110), (2, 120), (3, 130)], ttft_p99_s=[0.1, 0.1, 0.1, 0.4])
+    option = make_problem(make_profile([curve]), {"SS": 1}, headroom=0.0).pools[0].options[0]
+    assert option.rate_rps.tolist() == pytest.approx([0, 1, 2.5])
+    assert option.power_w.tolist() == pytest.approx([90, 110, 125])
+
+
 def test_configurations_that_cannot_keep_the_slo_are_no_options() -> None:
     """Tests that the SLO decides per class what may run."""
     slow = [make_curve(2, 800, c, POINTS, ttft_p99_s=[0.3, 0.3, 0.3]) for c in REQUEST_CLASSES]

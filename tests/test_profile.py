@@ -86,6 +86,18 @@ def test_a_looser_slo_never_lowers_the_rate(ttft_s: list[float], scale: float, m
     assert (curve.slo_rate_rps(Slo.table_iv().scaled(scale * more)) or 0.0) >= tight - 1e-12
 
 
+def test_power_bends_where_its_slope_changes() -> None:
+    """Tests slopes of 10, 10, 5, 5 and 5 + 1e-6 W per request/s: the first bend at 2, the last at 4, a small one."""
+    curve = make_curve(4, 2000, "SS", [(0, 100), (1, 110), (2, 120), (3, 125), (4, 130), (6, 140 + 2e-6)])
+    assert curve.power_bends().tolist() == [0, 2, 4, 5]
+
+
+def test_straight_power_bends_nowhere() -> None:
+    """Tests a line, and the two levels of the shortest curve."""
+    assert make_curve(4, 2000, "SS", [(0, 0.1), (1, 0.4), (2, 0.7), (3, 1.0)]).power_bends().tolist() == [0, 3]
+    assert make_curve(4, 2000, "SS", [(0, 100), (1, 110)]).power_bends().tolist() == [0, 1]
+
+
 def test_profile_knows_its_grid() -> None:
     """Tests what a profile says of itself, and the order of a class's curves."""
     profile = make_profile([make_curve(tp, f, "SS", POINTS) for f in (1400, 800) for tp in (8, 2)])

@@ -88,7 +88,7 @@ def test_split_replaces_a_larger_instance() -> None:
 
 def test_split_keeps_loads_it_cannot_carry() -> None:
     """Tests that a TP4 stays where two TP2 do not reach."""
-    pool = prune_ss({(2, 1000): [(0, 50), (1, 100)], (4, 1000): [(0, 200), (2, 400), (3, 500)]})
+    pool = prune_ss({(2, 1000): [(0, 50), (1, 100)], (4, 1000): [(0, 200), (2, 400), (3, 490)]})
     assert (4, 1000, 2.0, 3.0) in stretches_of(pool)
     assert (4, 1000, 1.0, 2.0) not in stretches_of(pool)
 
