@@ -95,6 +95,41 @@ def priced(schedule: Schedule, objective: Objective) -> Schedule:
     return replace(schedule, metadata=metadata, accounts=accounts).with_totals()
 
 
+def objective_of(schedule: Schedule) -> Objective | None:
+    """Return the objective that a schedule has, its series as they are over its windows; None where it has none.
+
+    Parameters
+    ----------
+    schedule
+        Planned with an objective or without.
+    """
+    record, accounts = schedule.metadata.objective, schedule.accounts
+    if record is None or accounts is None:
+        return None
+
+    def rate(name: str) -> float | PriceSeries | None:
+        given = getattr(record, name)
+        if not isinstance(given, Source):
+            return given  # type: ignore[no-any-return]
+        return PriceSeries(
+            name=given.name,
+            starts=pd.DatetimeIndex(accounts["window_start"]),
+            step_s=schedule.metadata.window_s,
+            values=accounts[name].to_numpy(dtype=np.float64),
+            sha256=given.sha256,
+            path=given.path,
+        )
+
+    return Objective(
+        minimise=record.minimise if record.kind == "weighted" else record.kind,
+        price_per_kwh=rate("price_per_kwh"),
+        price_per_gpu_hour=record.price_per_gpu_hour,
+        carbon_g_per_kwh=rate("carbon_g_per_kwh"),
+        carbon_g_per_gpu_hour=record.carbon_g_per_gpu_hour,
+        pue=record.pue,
+    )
+
+
 def _source(given: float | PriceSeries | None, means: FloatArray) -> float | Source | None:
     if not isinstance(given, PriceSeries):
         return given

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from dynaopt.accounts import objective_of, priced
 from dynaopt.errors import NoSolutionError, UnknownNameError
 from dynaopt.profile import Profile
 from dynaopt.schedule import Schedule
@@ -15,7 +16,7 @@ _MIX_DISTANCE_TOLD = 0.1
 
 
 def find_baselines(schedule: Schedule, profiles: Sequence[Profile]) -> tuple[dict[str, Schedule], list[str]]:
-    """Put the demand of a schedule on single pools under the same objectives, headroom and reserve.
+    """Put the demand of a schedule on single pools under the same latency objectives, headroom, reserve and prices.
 
     Parameters
     ----------
@@ -32,13 +33,13 @@ def find_baselines(schedule: Schedule, profiles: Sequence[Profile]) -> tuple[dic
         What a reader of the comparison should know: why one is missing, or where it is rough.
     """
     demand, slo = schedule.demand, schedule.metadata.slo
-    cluster = schedule.metadata.cluster.model_dump()
+    cluster, objective = schedule.metadata.cluster.model_dump(), objective_of(schedule)
     usual = f"single pool, TP{USUAL_TP} at {USUAL_FREQUENCY_MHZ} MHz"
     ways: dict[str, Callable[[], SinglePool]] = {
         usual: lambda: single_pool(
             demand, profiles, slo=slo, tp=USUAL_TP, frequency_mhz=USUAL_FREQUENCY_MHZ, **cluster
         ),
-        "best single pool": lambda: best_single_pool(demand, profiles, slo=slo, **cluster),
+        "best single pool": lambda: best_single_pool(demand, profiles, slo=slo, objective=objective, **cluster),
     }
     baselines: dict[str, Schedule] = {}
     notes: list[str] = []
@@ -49,7 +50,7 @@ def find_baselines(schedule: Schedule, profiles: Sequence[Profile]) -> tuple[dic
             notes.append(f"No {name}: {error}")
             continue
         shown = name if name == usual else f"{name}{_configuration(pool)}"
-        baselines[shown] = pool.schedule()
+        baselines[shown] = pool.schedule() if objective is None else priced(pool.schedule(), objective)
         notes += _notes(shown, pool)
     return baselines, list(dict.fromkeys(notes))
 

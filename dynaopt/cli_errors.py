@@ -35,6 +35,14 @@ _OPTION_OF_KEYWORD = {
     "out": "--out",
     "repeats": "--repeats",
     "family": "--family",
+    "objective": "--objective",
+    "weights": "--weights",
+    "price_per_kwh": "--price",
+    "price_per_gpu_hour": "--gpu-price",
+    "carbon_g_per_kwh": "--carbon",
+    "carbon_g_per_gpu_hour": "--gpu-carbon",
+    "pue": "--pue",
+    "host_w": "--host-power",
 }
 
 # What Click says, and the same in the words of `errors`. `{command}` is the command that was typed.

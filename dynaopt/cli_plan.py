@@ -16,6 +16,18 @@ from dynaopt.cli_check import check_answers, violations_json
 from dynaopt.cli_errors import INTERRUPTED, NO_SOLUTION
 from dynaopt.cli_files import check_out_folder
 from dynaopt.cli_input import DemandOptions, load_demand
+from dynaopt.cli_objective import (
+    Carbon,
+    GpuCarbon,
+    GpuPrice,
+    HostPower,
+    Minimise,
+    ObjectiveOptions,
+    Price,
+    Pue,
+    Weights,
+    make_objective,
+)
 from dynaopt.cli_options import (
     DEFAULT_DEMAND,
     DEFAULT_PROFILE,
@@ -79,6 +91,14 @@ def plan_command(
     time_limit: TimeLimit = None,
     gap: Gap = DEFAULT_GAP,
     workers: Workers = None,
+    minimise: Minimise = None,
+    weights: Weights = None,
+    price: Price = None,
+    gpu_price: GpuPrice = 0.0,
+    carbon: Carbon = None,
+    gpu_carbon: GpuCarbon = 0.0,
+    pue: Pue = 1.0,
+    host_power: HostPower = None,
     myopic: Annotated[  # noqa: ARG001 - the only way so far, which a script may want to say
         bool, typer.Option("--myopic", help="Each window by itself; the only way there is.", show_default=False)
     ] = True,
@@ -88,7 +108,7 @@ def plan_command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Plan every window for the least energy, check the plan, and write it with a page that shows it.
+    """Plan every window for the least energy, money or carbon, check the plan, and write it with a page that shows it.
 
     Run again after it was stopped, it goes on where it was. Exit code 1 if a window has no answer.
     """
@@ -98,8 +118,19 @@ def plan_command(
         "reserve": parse_reserve(reserve),
         "power_cap_w": power_cap,
     }
-    cluster |= {"unused_gpus": unused_gpus, "fixed_mix": parse_fixed_mix(fixed_mix)}
+    cluster |= {"unused_gpus": unused_gpus, "fixed_mix": parse_fixed_mix(fixed_mix), "host_w": host_power}
     options = {"slo": make_slo(slo, slo_scale), "solver": solver, "time_limit_s": time_limit, "gap_tolerance": gap}
+    options["objective"] = make_objective(
+        ObjectiveOptions(
+            minimise=minimise,
+            weights=weights,
+            price=price,
+            gpu_price=gpu_price,
+            carbon=carbon,
+            gpu_carbon=gpu_carbon,
+            pue=pue,
+        )
+    )
     _check_options(cluster, solver)
     if out is not None:
         check_out_folder("--out", out)
@@ -208,6 +239,7 @@ def _as_json(outcome: _Outcome) -> dict[str, object]:
         "solver": schedule.metadata.solver,
         "num_gpus": schedule.metadata.cluster.num_gpus,
         "window_s": schedule.metadata.window_s,
+        "objective": _objective_json(schedule),
         "summary": schedule.summary(),
         "wall_s": outcome.wall_s,
         "baselines": baselines,
@@ -216,3 +248,8 @@ def _as_json(outcome: _Outcome) -> dict[str, object]:
         "schedule": str(outcome.folder),
         "report": str(outcome.folder / REPORT_FILE),
     }
+
+
+def _objective_json(schedule: Schedule) -> dict[str, object] | None:
+    objective = schedule.metadata.objective
+    return None if objective is None else objective.model_dump(mode="json")

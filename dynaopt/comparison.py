@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from dynaopt.schedule import Schedule
+from dynaopt.schedule import ObjectiveRecord, Schedule
 from dynaopt.series import START
 
 JOULES_PER_KWH = 3.6e6
@@ -54,26 +54,63 @@ _ROWS: tuple[tuple[str, Callable[[Summary], str | None]], ...] = (
     ("Solving time", lambda s: f"{s['runtime_s'] or 0.0:,.1f} s"),
 )
 # A baseline is a set-up and not an optimum: a bound and a gap say nothing about it.
-_OF_PLAN_ONLY = ("Lower bound (serving)", "Gap", "Solving time")
+_OF_PLAN_ONLY = ("Lower bound", "Gap", "Solving time")
+_NAMES = {"energy": "energy", "cost": "cost", "carbon": "carbon", "weighted": "weighted sum"}
+
+
+def _cost(summary: Summary) -> str | None:
+    value = summary.get("cost")
+    return None if value is None else f"{value:,.2f}"
+
+
+def _carbon(summary: Summary) -> str | None:
+    value = summary.get("carbon_g")
+    return None if value is None else f"{value / 1e3:,.1f} kg"
+
+
+def _objective_rows(objective: ObjectiveRecord) -> list[tuple[str, Callable[[Summary], str | None]]]:
+    """Rows that tell what was asked of energy at the meter, of money, of carbon, and of their weighting."""
+    rows: list[tuple[str, Callable[[Summary], str | None]]] = []
+    if objective.pue != 1:
+        rows.append((f"Energy at PUE {objective.pue:g}", lambda s: _kwh(s, "facility_energy_j")))
+    if objective.price_per_kwh is not None:
+        rows.append(("Cost", _cost))
+    if objective.carbon_g_per_kwh is not None:
+        rows.append(("Carbon", _carbon))
+    if objective.kind == "weighted":
+        rows.append(("Weighted sum", lambda s: _amount(objective, s["objective"])))
+    return rows
+
+
+def _amount(objective: ObjectiveRecord, value: float | None) -> str | None:
+    if value is None:
+        return None
+    if objective.kind == "carbon":
+        return f"{value / 1e3:,.1f} kg"
+    return f"{value:,.1f} kWh" if objective.kind == "energy" else f"{value:,.2f}"
 
 
 def saving(schedule: Schedule, baseline: Schedule) -> float | None:
-    """Return the share of a baseline's energy that a schedule saves, over the windows that both answer.
+    """Return the share of a baseline's energy, or objective, that a schedule saves, over windows that both answer.
 
     Parameters
     ----------
     schedule
         The plan.
     baseline
-        Another schedule of the same demand.
+        Another schedule of the same demand. Where both have accounts the objective is compared, else the energy.
 
     Returns
     -------
     float or None
         Negative if the plan takes more; None if there is no common window or the baseline takes nothing.
     """
-    energies = {"plan": schedule, "baseline": baseline}
-    both = pd.DataFrame({name: s.windows.set_index(START)["energy_j"] for name, s in energies.items()}).dropna()
+    if schedule.accounts is not None and baseline.accounts is not None:
+        spent = {"plan": schedule.accounts, "baseline": baseline.accounts}
+        both = pd.DataFrame({name: table.set_index(START)["objective"] for name, table in spent.items()}).dropna()
+    else:
+        energies = {"plan": schedule, "baseline": baseline}
+        both = pd.DataFrame({name: s.windows.set_index(START)["energy_j"] for name, s in energies.items()}).dropna()
     sums = both.astype(float).sum()
     return None if sums["baseline"] <= 0 else float(1 - sums["plan"] / sums["baseline"])
 
@@ -96,13 +133,27 @@ def comparison_rows(schedule: Schedule, baselines: Mapping[str, Schedule]) -> li
     plan = schedule.summary()
     others = [baseline.summary() for baseline in baselines.values()]
     rows: list[list[str | None]] = []
-    for label, write in _ROWS:
-        rows.append([label, write(plan), *(None if label in _OF_PLAN_ONLY else write(other) for other in others)])
+    for label, write in _rows(schedule):
+        of_plan_only = label.startswith(_OF_PLAN_ONLY)
+        rows.append([label, write(plan), *(None if of_plan_only else write(other) for other in others)])
     rows.append(["Solver", schedule.metadata.solver, *(None for _ in others)])
     if baselines:
         shares = [saving(schedule, baseline) for baseline in baselines.values()]
-        rows.insert(1, ["Saved by this plan", None, *(None if s is None else f"{s:.1%}" for s in shares)])
+        objective = schedule.metadata.objective
+        of = "" if objective is None or objective.kind == "energy" else f", {_NAMES[objective.kind]}"
+        rows.insert(1, [f"Saved by this plan{of}", None, *(None if s is None else f"{s:.1%}" for s in shares)])
     return rows
+
+
+def _rows(schedule: Schedule) -> list[tuple[str, Callable[[Summary], str | None]]]:
+    objective, rows = schedule.metadata.objective, list(_ROWS)
+    if objective is None:
+        return rows
+    if objective.charges_for_gpus:  # nothing was proved of energy
+        at = next(n for n, (label, _) in enumerate(rows) if label.startswith("Lower bound"))
+        label = f"Lower bound (serving, {_NAMES[objective.kind]})"
+        rows[at] = (label, lambda s: _amount(objective, s["objective_bound"]))
+    return [rows[0], *_objective_rows(objective), *rows[1:]]
 
 
 def comparison_columns(baselines: Mapping[str, Schedule]) -> list[str]:

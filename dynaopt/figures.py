@@ -100,8 +100,10 @@ def power(schedule: Schedule, baselines: Mapping[str, Schedule] | None = None) -
         _add_step(figure, schedule, total, "this plan with start-ups", {"color": "#8fb3d4", "width": 1})
     serving = series.serving_power_w(schedule) / 1e3
     _add_step(figure, schedule, serving, "this plan", {"color": PLAN_COLOUR, "width": 1.8})
-    bound = {"color": INK, "width": 1, "dash": "dot"}
-    _add_step(figure, schedule, series.bound_power_w(schedule) / 1e3, "lower bound", bound)
+    bound_w = series.bound_power_w(schedule)
+    if bound_w.notna().any():  # with a price of GPUs nothing is proved of power
+        bound = {"color": INK, "width": 1, "dash": "dot"}
+        _add_step(figure, schedule, bound_w / 1e3, "lower bound", bound)
     return figure
 
 

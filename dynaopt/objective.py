@@ -159,7 +159,7 @@ class Objective:
 
     def _check_needed(self, quantity: Quantity, per_kwh: str, per_gpu_hour: str) -> None:
         if getattr(self, per_kwh) is None and (quantity in self.weights or getattr(self, per_gpu_hour) > 0):
-            why = f"{quantity} is minimised" if quantity in self.weights else f"{per_gpu_hour} is given"
+            why = f"{quantity} is minimised" if quantity in self.weights else "GPUs in use have a price of it"
             raise InvalidInputError(f"option {per_kwh}", expected=f"a number or a series, for {why}", found="none")
 
     @property
