@@ -1,11 +1,16 @@
 """Fixtures that several test modules use."""
 
 import pytest
+from hypothesis import settings
 from profile_faults import TINY
 
 from dynaopt.profile import Profile
 from dynaopt.profile_io import read_profile
 from dynaopt.solvers import solver_names
+
+# The first example of a test compiles, and a loaded machine is slow: neither is a fault.
+settings.register_profile("dynaopt", deadline=None)
+settings.load_profile("dynaopt")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
