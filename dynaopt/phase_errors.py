@@ -13,24 +13,28 @@ import numpy as np
 import pandas as pd
 
 from dynaopt.phase_fit import (
-    BASE_TP,
+    TOKEN_CONTEXT_TOKENS,
     chat_context_tokens,
     decode_exponent,
     decode_points,
     fit_decode,
+    fit_older_decode,
     fit_prefill,
     halving_errors,
     prefill_points,
+    size_errors,
     transfer_decode,
 )
-from dynaopt.phase_model import FloatArray, PhaseModel
+from dynaopt.phase_model import FloatArray, PhaseModel, read_phase_model
 from dynaopt.phase_power_fit import (
+    carry_power,
     exponent_errors,
     figure_errors,
     fit_power,
     infer_prompt_tokens,
     serving_duration_errors,
     serving_power_errors,
+    step_power_errors,
 )
 from dynaopt.phase_predict import decode_step_s, prompt_time_s
 from dynaopt.phase_reference import ReferencePoints, rows
@@ -79,8 +83,6 @@ _PREFILL_GROUPS: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
     PROMPT_SIZE: lambda points: points["prompt_tokens"],
     BATCH_SIZE: lambda points: points["batch"],
 }
-# The older engine's steps were measured at 512 prompt and 128 output tokens.
-_TOKEN_CONTEXT_TOKENS = 576.0
 _NOTHING = np.empty(0)
 
 
@@ -106,7 +108,7 @@ def compare_prefill(
         )
 
     def refit(rest: pd.DataFrame) -> PhaseModel:
-        return fit_prefill(model, tp, rest)
+        return fit_prefill(model, tp, rest, points.options)
 
     is_main = held_out_by == TOKENS_AT_ONCE
     return Comparison(
@@ -121,18 +123,22 @@ def compare_prefill(
 
 def compare_decode(model: PhaseModel, points: ReferencePoints) -> Comparison:
     """Compare the decode step on the base degree; held out by batch size."""
-    used = decode_points(points.serving)
+    used = decode_points(points.serving, points.options)
+    prompt_tokens = points.options.serving_prompt_tokens
 
     def errors(model: PhaseModel, points: pd.DataFrame) -> FloatArray:
-        steps = [decode_step_s(model, r.tp, r.batch, chat_context_tokens(r.output_tokens)) for r in rows(points)]
+        steps = [
+            decode_step_s(model, r.tp, r.batch, chat_context_tokens(r.output_tokens, prompt_tokens))
+            for r in rows(points)
+        ]
         errors: FloatArray = np.array(steps) / np.asarray(points["step_p50_s"], dtype=np.float64) - 1
         return errors
 
     def refit(rest: pd.DataFrame) -> PhaseModel:
-        return fit_decode(model, rest, points.clock)
+        return fit_decode(model, rest, points.clock, points.options)
 
     return Comparison(
-        quantity=f"decode step, TP{BASE_TP}",
+        quantity=f"decode step, TP{points.options.base_tp}",
         reference=MLENERGY,
         errors=errors(model, used),
         held_out=_held_out(used, used["batch_limit"], refit, errors),
@@ -148,9 +154,9 @@ def compare_serving(model: PhaseModel, points: ReferencePoints) -> Comparison:
         for own, rest in _splits(points.serving, points.serving["batch_limit"])
     ]
     return Comparison(
-        quantity=f"full server, step, TP{BASE_TP}",
+        quantity=f"full server, step, TP{points.options.base_tp}",
         reference=MLENERGY,
-        errors=serving_duration_errors(model, points.serving),
+        errors=serving_duration_errors(model, points.serving, points.options.serving_prompt_tokens),
         held_out=np.concatenate(errors),
         held_out_by=BATCH_SIZE,
         target=LATENCY_TARGET,
@@ -164,7 +170,7 @@ def compare_serving_power(model: PhaseModel, points: ReferencePoints) -> Compari
         return fit_power(model, replace(points, serving=rest))
 
     return Comparison(
-        quantity=f"full server, power, TP{BASE_TP}",
+        quantity=f"full server, power, TP{points.options.base_tp}",
         reference=MLENERGY,
         errors=serving_power_errors(model, points.serving),
         held_out=_held_out(points.serving, points.serving["batch_limit"], refit, serving_power_errors),
@@ -194,11 +200,11 @@ def compare_figure(model: PhaseModel, points: ReferencePoints) -> Comparison:
 def compare_halving(points: ReferencePoints) -> Comparison:
     """Compare what a step saves when each GPU reads half the weights; held out by model. TP2's base rests on it."""
     halved = points.halved
-    errors = [halving_errors(own, rest) for own, rest in _splits(halved, halved["served_model"])]
+    errors = [halving_errors(own, rest, points.options) for own, rest in _splits(halved, halved["served_model"])]
     return Comparison(
         quantity="step saved by second GPU",
         reference=MLENERGY,
-        errors=halving_errors(halved, halved),
+        errors=halving_errors(halved, halved, points.options),
         held_out=np.concatenate(errors),
         held_out_by="served model",
     )
@@ -209,18 +215,21 @@ def compare_ratio(model: PhaseModel, tp: int, points: ReferencePoints) -> Compar
 
     Held out by batch size: what the other degree takes over from the older engine comes from the other batches.
     """
-    token = points.token[points.token["tp"].isin((tp, BASE_TP))]
+    base_tp = points.options.base_tp
+    token = points.token[points.token["tp"].isin((tp, base_tp))]
     batches = sorted(set.intersection(*(set(own["batch"]) for _, own in token.groupby("tp"))))
 
     def errors(model: PhaseModel, batches: Iterable[int]) -> FloatArray:
-        return np.array([_ratio(model, tp, batch) / _measured_ratio(token, tp, batch) - 1 for batch in batches])
+        return np.array(
+            [_ratio(model, tp, base_tp, batch) / _measured_ratio(token, tp, base_tp, batch) - 1 for batch in batches]
+        )
 
     def held_out(batch: int) -> FloatArray:
         rest = token[token["batch"] != batch]
-        return errors(transfer_decode(model, tp, rest, points.halved), [batch])
+        return errors(transfer_decode(model, tp, replace(points, token=rest)), [batch])
 
     return Comparison(
-        quantity=f"decode step, TP{tp} over TP{BASE_TP}",
+        quantity=f"decode step, TP{tp} over TP{points.options.base_tp}",
         reference=SPLITWISE,
         errors=errors(model, batches),
         held_out=np.concatenate([held_out(batch) for batch in batches]),
@@ -231,9 +240,9 @@ def compare_ratio(model: PhaseModel, tp: int, points: ReferencePoints) -> Compar
 def compare_clock(model: PhaseModel, points: ReferencePoints) -> tuple[Comparison, Comparison]:
     """Compare how decode time and how power go with the clock."""
     times = points.clock[points.clock["quantity"] == "decode_time"]
-    of_time = [decode_exponent(model, BASE_TP, r.tokens) - r.exponent for r in rows(times)]
-    quantities = (f"decode by clock, TP{BASE_TP}", f"power by clock, TP{BASE_TP}")
-    errors = (np.array(of_time), exponent_errors(model, points.clock))
+    of_time = [decode_exponent(model, points.options.base_tp, r.tokens) - r.exponent for r in rows(times)]
+    quantities = (f"decode by clock, TP{points.options.base_tp}", f"power by clock, TP{points.options.base_tp}")
+    errors = (np.array(of_time), exponent_errors(model, points.clock, points.options))
     first, second = (
         Comparison(quantity=q, reference=L20, errors=e, held_out=_NOTHING, measure="difference")
         for q, e in zip(quantities, errors, strict=True)
@@ -242,15 +251,66 @@ def compare_clock(model: PhaseModel, points: ReferencePoints) -> tuple[Compariso
 
 
 def compare_token(model: PhaseModel, tp: int, points: ReferencePoints) -> Comparison:
-    """Compare the decode step on one degree with the engine of 2023; for models whose decode rests on it."""
-    own = points.token[points.token["tp"] == tp]
-    steps = np.array([decode_step_s(model, tp, r.batch, _TOKEN_CONTEXT_TOKENS) for r in rows(own)])
+    """Compare the decode step on one degree with the engine of 2023, where it was fitted to it; held out by batch."""
+    used = points.token[points.token["tp"] == tp]
+
+    def errors(model: PhaseModel, points: pd.DataFrame) -> FloatArray:
+        steps = [decode_step_s(model, tp, r.batch, TOKEN_CONTEXT_TOKENS) for r in rows(points)]
+        errors: FloatArray = np.array(steps) / points["token_time_s"].to_numpy(dtype=np.float64) - 1
+        return errors
+
+    def refit(rest: pd.DataFrame) -> PhaseModel:
+        return fit_older_decode(model, tp, rest, points.clock, points.options)
+
     return Comparison(
         quantity=f"decode step, TP{tp}",
         reference=SPLITWISE,
-        errors=steps / own["token_time_s"].to_numpy(dtype=np.float64) - 1,
-        held_out=_NOTHING,
+        errors=errors(model, used),
+        held_out=_held_out(used, used["batch"], refit, errors),
+        held_out_by=BATCH_SIZE,
         target=LATENCY_TARGET,
+    )
+
+
+def compare_sizes(points: ReferencePoints) -> Comparison:
+    """Compare the line of the step on one GPU against the size of a model's weights; held out by model."""
+    sizes = points.sizes
+    smallest = sizes[sizes["batch_limit"] == sizes["batch_limit"].min()]
+    errors = [size_errors(own, rest) for own, rest in _splits(smallest, smallest["served_model"])]
+    return Comparison(
+        quantity="step by size of weights, TP1",
+        reference=MLENERGY,
+        errors=size_errors(smallest, smallest),
+        held_out=np.concatenate(errors),
+        held_out_by="served model",
+    )
+
+
+def compare_steps(model: PhaseModel, tp: int, points: ReferencePoints) -> Comparison:
+    """Compare the power of prefills and decode steps on one degree; held out by batch."""
+    own = points.steps[points.steps["tp"] == tp]
+
+    def refit(rest: pd.DataFrame) -> PhaseModel:
+        others = points.steps[points.steps["tp"] != tp]
+        return fit_power(model, replace(points, steps=pd.concat([others, rest])))
+
+    return Comparison(
+        quantity=f"power of a step, TP{tp}",
+        reference=SPLITWISE,
+        errors=step_power_errors(model, own),
+        held_out=_held_out(own, own["phase"] + own["batch"].astype(str), refit, step_power_errors),
+        held_out_by=BATCH_SIZE,
+        target=POWER_TARGET,
+    )
+
+
+def compare_carried(model: PhaseModel, source: PhaseModel, points: ReferencePoints) -> Comparison:
+    """Compare powers measured here with those of another language model on the same GPU, carried over."""
+    return Comparison(
+        quantity=f"power of a step, as {source.name}",
+        reference=SPLITWISE,
+        errors=step_power_errors(carry_power(model, source), points.steps),
+        held_out=_NOTHING,
     )
 
 
@@ -264,29 +324,35 @@ def compare_all(model: PhaseModel, points: ReferencePoints) -> tuple[Comparison,
     points
         What was measured; frames without rows are left out.
     """
-    prefilled = [tp for tp in model.tps if len(prefill_points(points.prefill, tp))]
-    groupings = (TOKENS_AT_ONCE, PROMPT_SIZE, BATCH_SIZE)
-    found = [compare_prefill(model, tp, points, by) for by in groupings for tp in prefilled]
-    has_base = BASE_TP in model.tps
-    if has_base and len(decode_points(points.serving)):
+    options = points.options
+    found: list[Comparison] = []
+    if not options.prefill_scaled:
+        prefilled = [tp for tp in model.tps if len(prefill_points(points.prefill, tp))]
+        groupings = (TOKENS_AT_ONCE, PROMPT_SIZE, BATCH_SIZE)
+        found += [compare_prefill(model, tp, points, by) for by in groupings for tp in prefilled]
+    if len(decode_points(points.serving, options)):
         found += [compare(model, points) for compare in (compare_decode, compare_serving, compare_serving_power)]
-        found += [compare_figure(model, points)] if len(points.power) else []
+        found += [compare_figure(model, points)] if (points.power["tokens"] > 0).any() else []
         found += [compare_halving(points)] if len(points.halved) else []
+        found += [compare_sizes(points)] if len(points.sizes) else []
         decoded = sorted(set(points.token["tp"]) & set(model.tps))
-        found += [compare_ratio(model, tp, points) for tp in decoded if tp != BASE_TP]
+        found += [compare_ratio(model, tp, points) for tp in decoded if tp != options.base_tp]
     else:
         found += [compare_token(model, tp, points) for tp in model.tps if (points.token["tp"] == tp).any()]
-    return (*found, *(compare_clock(model, points) if has_base and len(points.clock) else ()))
+    found += [compare_steps(model, tp, points) for tp in model.tps if (points.steps["tp"] == tp).any()]
+    if options.power_check:
+        found.append(compare_carried(model, read_phase_model(options.power_check), points))
+    return (*found, *(compare_clock(model, points) if len(points.clock) else ()))
 
 
-def _ratio(model: PhaseModel, tp: int, batch: int) -> float:
-    own_s, base_s = (decode_step_s(model, t, batch, _TOKEN_CONTEXT_TOKENS) for t in (tp, BASE_TP))
+def _ratio(model: PhaseModel, tp: int, base_tp: int, batch: int) -> float:
+    own_s, base_s = (decode_step_s(model, t, batch, TOKEN_CONTEXT_TOKENS) for t in (tp, base_tp))
     return own_s / base_s
 
 
-def _measured_ratio(token: pd.DataFrame, tp: int, batch: int) -> float:
+def _measured_ratio(token: pd.DataFrame, tp: int, base_tp: int, batch: int) -> float:
     own_s = token[token["batch"] == batch].set_index("tp")["token_time_s"]
-    return float(own_s[tp] / own_s[BASE_TP])
+    return float(own_s[tp] / own_s[base_tp])
 
 
 def _splits(points: pd.DataFrame, groups: pd.Series) -> list[tuple[pd.DataFrame, pd.DataFrame]]:

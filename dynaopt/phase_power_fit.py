@@ -8,13 +8,16 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares, minimize_scalar
 
+from dynaopt.fit_options import FitOptions
 from dynaopt.phase_fit import (
     BASE_CONTEXT_TOKENS,
-    BASE_TP,
     CHAT_PROMPT_TOKENS,
+    DEFAULTS,
     EXPONENT_SCALE,
     chat_context_tokens,
+    decode_points,
     fit_latency,
+    scale_prefill,
 )
 from dynaopt.phase_model import FloatArray, PhaseModel, iteration
 from dynaopt.phase_predict import clock_exponent, serving
@@ -23,7 +26,10 @@ from dynaopt.phase_reference import ReferencePoints, rows
 POWER_ERROR_SCALE = 0.05
 LARGEST_DECODE_TOKENS = 16
 """The figure counts tokens processed in parallel: up to here read as a batch that decodes, above as a prompt."""
+STEP_OUTPUT_TOKENS = 128.0
+"""Output of the requests whose decode power splitwise measured."""
 _ROUNDS = 3
+_NO_CAP_W = 1e6
 _FREE = {
     "weights_j": (20.0, 0.0, 100.0),
     "compute_gpu_w": (500.0, 0.0, 2000.0),
@@ -32,7 +38,7 @@ _FREE = {
 }
 
 
-def fit_phase_model(draft: PhaseModel, points: ReferencePoints) -> PhaseModel:
+def fit_phase_model(draft: PhaseModel, points: ReferencePoints, power_of: PhaseModel | None = None) -> PhaseModel:
     """Fit all durations and powers.
 
     A GPU at its power cap is slower, so that durations depend a little on powers: both are fitted in turn.
@@ -43,10 +49,15 @@ def fit_phase_model(draft: PhaseModel, points: ReferencePoints) -> PhaseModel:
         A model with the facts (memory, clocks, thresholds) in place; its fitted numbers serve as first guesses.
     points
         What was measured.
+    power_of
+        The model whose powers hold, where none were measured (`FitOptions.power_of`).
     """
     model = draft
     for _ in range(_ROUNDS):
-        model = fit_power(fit_latency(model, points), points)
+        model = fit_latency(model, points)
+        if points.options.prefill_scaled:
+            model = scale_prefill(model, prefill_factor(model, points))
+        model = fit_power(model, points) if power_of is None else carry_power(model, power_of)
     return model
 
 
@@ -60,10 +71,11 @@ def fit_power(model: PhaseModel, points: ReferencePoints) -> PhaseModel:
     model
         With all durations fitted.
     points
-        What was measured; of `power`, the row with 0 tokens gives the power of an idle instance.
+        What was measured; of `power`, a row with 0 tokens gives the power of an idle instance, which else stays.
     """
-    idle = points.power[points.power["tokens"] == 0].iloc[0]
-    model = _with_power(model, idle_gpu_w=float(idle["power_w"] / idle["tp"]))
+    idle = points.power[points.power["tokens"] == 0]
+    if len(idle):
+        model = _with_power(model, idle_gpu_w=float(idle.iloc[0]["power_w"] / idle.iloc[0]["tp"]))
     guess, least, greatest = np.array(list(_FREE.values())).T
 
     def at(scaled: FloatArray) -> PhaseModel:
@@ -74,17 +86,67 @@ def fit_power(model: PhaseModel, points: ReferencePoints) -> PhaseModel:
     def misfit(scaled: FloatArray) -> FloatArray:
         candidate = at(scaled)
         errors = np.concatenate(
-            [serving_power_errors(candidate, points.serving), figure_errors(candidate, points.power)]
+            [
+                serving_power_errors(candidate, points.serving, points.options),
+                figure_errors(candidate, points.power),
+                # A GPU at its limit draws the limit, whatever it would draw: only what it would draw can be fitted.
+                step_power_errors(_with_power(candidate, cap_gpu_w=_NO_CAP_W), points.steps),
+            ]
         )
-        exponents = exponent_errors(candidate, points.clock)
+        exponents = exponent_errors(candidate, points.clock, points.options)
         return np.concatenate([np.log1p(errors) / POWER_ERROR_SCALE, exponents / EXPONENT_SCALE])
 
     return at(least_squares(misfit, np.ones(len(_FREE)), bounds=(least / guess, greatest / guess)).x)
 
 
-def serving_power_errors(model: PhaseModel, points: pd.DataFrame) -> FloatArray:
+def carry_power(model: PhaseModel, source: PhaseModel) -> PhaseModel:
+    """Take over the powers of another language model on the same GPU: by byte read, and by time of computing.
+
+    Parameters
+    ----------
+    model
+        With all durations fitted.
+    source
+        The other one, with powers.
+    """
+    per_byte_j = source.power.weights_j / source.weights_bytes
+    power = source.power.model_copy(
+        update={
+            "weights_j": per_byte_j * model.weights_bytes,
+            "context_token_j": per_byte_j * model.kv_bytes_per_token,
+        }
+    )
+    return model.model_copy(update={"power": power})
+
+
+def prefill_factor(model: PhaseModel, points: ReferencePoints) -> float:
+    """Return the factor of all costs of prompts with which full servers take as long as measured.
+
+    Parameters
+    ----------
+    model
+        With the durations of another GPU's prefills.
+    points
+        What was measured; batches beyond those whose median step only decodes are left out.
+    """
+    served, options = decode_points(points.serving, points.options), points.options
+
+    def misfit(factor: float) -> float:
+        errors = serving_duration_errors(scale_prefill(model, factor), served, options.serving_prompt_tokens)
+        return float((np.log1p(errors) ** 2).sum())
+
+    return float(minimize_scalar(misfit, bounds=(0.05, 5), method="bounded").x)
+
+
+def step_power_errors(model: PhaseModel, steps: pd.DataFrame) -> FloatArray:
+    """Return the relative error of the power of each prefill and of each decode step, shape (points,)."""
+    return np.array([_step_w(model, r) / r.power_w - 1 for r in rows(steps)])
+
+
+def serving_power_errors(model: PhaseModel, points: pd.DataFrame, options: FitOptions = DEFAULTS) -> FloatArray:
     """Return the relative error of the power of each full server, shape (points,)."""
-    return np.array([_full_server(model, r, CHAT_PROMPT_TOKENS)[1] / r.power_w - 1 for r in rows(points)])
+    prompt_tokens = options.serving_prompt_tokens
+    return np.array([_full_server(model, r, prompt_tokens)[1] / r.power_w - 1 for r in rows(points)])
 
 
 def serving_duration_errors(
@@ -117,10 +179,10 @@ def figure_errors(model: PhaseModel, power: pd.DataFrame) -> FloatArray:
     return np.array([_at_tokens_w(model, r.tp, r.tokens) / r.power_w - 1 for r in rows(loaded)])
 
 
-def exponent_errors(model: PhaseModel, clock: pd.DataFrame) -> FloatArray:
+def exponent_errors(model: PhaseModel, clock: pd.DataFrame, options: FitOptions = DEFAULTS) -> FloatArray:
     """Return by how much the exponents of power with the clock, on the base degree, lie off, shape (rows,)."""
     powers = clock[clock["quantity"].isin(["decode_power", "prefill_power"])]
-    return np.array([power_exponent(model, BASE_TP, r.quantity, r.tokens) - r.exponent for r in rows(powers)])
+    return np.array([power_exponent(model, options.base_tp, r.quantity, r.tokens) - r.exponent for r in rows(powers)])
 
 
 def power_exponent(model: PhaseModel, tp: int, quantity: str, tokens: float) -> float:
@@ -149,6 +211,15 @@ def _full_server(model: PhaseModel, row: Any, prompt_tokens: float) -> tuple[flo
 def _at_tokens_w(model: PhaseModel, tp: int, tokens: float) -> float:
     work = _decode(tokens) if tokens <= LARGEST_DECODE_TOKENS else _prefill(tokens)
     return float(iteration(model.coefficients(tp, model.max_frequency_mhz), *work)[1])
+
+
+def _step_w(model: PhaseModel, row: Any) -> float:
+    if row.phase == "decode":
+        # The steps that follow a prompt and make 128 tokens see half of them on average.
+        work = (0.0, 0.0, float(row.batch), row.batch * (row.prompt_tokens + STEP_OUTPUT_TOKENS / 2))
+    else:
+        work = (float(row.batch * row.prompt_tokens), row.prompt_tokens / 2, 0.0, 0.0)
+    return float(iteration(model.coefficients(row.tp, model.max_frequency_mhz), *work)[1])
 
 
 def _decode(batch: float) -> tuple[float, float, float, float]:

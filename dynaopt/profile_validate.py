@@ -11,7 +11,7 @@ import pandas as pd
 from dynaopt.paper_table import class_ranks, read_paper_table, table_agreement, table_energies
 from dynaopt.phase_errors import Comparison, compare_all
 from dynaopt.phase_model import PhaseModel
-from dynaopt.phase_reference import FORMATS, SHIPPED_POINTS, read_points
+from dynaopt.phase_reference import SHIPPED_POINTS, read_points
 from dynaopt.profile import Profile
 from dynaopt.profile_io import read_profile
 from dynaopt.slo import Slo
@@ -107,7 +107,7 @@ def _compare_phase_model(model: PhaseModel | None, folder: Path) -> tuple[tuple[
     points = read_points(folder, partial=True)
     if model is None:
         return (), ("The profile has no phase model (phase.toml): nothing is said of how it was fitted.",)
-    empty = [_MEASURED[name] for name in FORMATS if getattr(points, name).empty]
+    empty = [text for name, text in _MEASURED.items() if getattr(points, name).empty]
     missing = (f"Not measured, or not public: {', '.join(empty)}.",) if empty else ()
     return compare_all(model, points), missing
 

@@ -6,18 +6,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dynaopt.fit_options import FitOptions
 from dynaopt.phase_fit import (
-    BANDWIDTH_BYTES_PER_S,
-    BASE_TP,
     CHAT_PROMPT_TOKENS,
+    DEFAULTS,
+    TOKEN_CONTEXT_TOKENS,
     chat_context_tokens,
     decode_exponent,
     decode_points,
     fit_decode,
     fit_latency,
+    fit_older_decode,
     fit_prefill,
     halving_errors,
     prefill_points,
+    read_efficiency,
+    scale_prefill,
+    size_efficiency,
+    size_errors,
+    size_line,
     token_line,
     transfer_decode,
     weight_read_efficiency,
@@ -28,6 +35,8 @@ from dynaopt.phase_predict import decode_step_s, prompt_time_s
 from dynaopt.phase_reference import SHIPPED_POINTS, ReferencePoints, read_points, rows
 
 NAME = "llama2-70b-h100"
+BASE_TP = DEFAULTS.base_tp
+BANDWIDTH_BYTES_PER_S = DEFAULTS.bandwidth_bytes_per_s
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +109,33 @@ class TestRecovery:
                 expected = decode_step_s(model, BASE_TP, batch, 400, frequency_mhz=mhz)
                 assert decode_step_s(found, BASE_TP, batch, 400, frequency_mhz=mhz) == pytest.approx(expected, rel=1e-3)
 
+    def test_an_older_engine(self, model: PhaseModel, points: ReferencePoints) -> None:
+        """Tests decode fitted degree by degree to steps of one context, where there are no full servers."""
+        token, clock = points.token.copy(), points.clock.copy()
+        token["token_time_s"] = [decode_step_s(model, r.tp, r.batch, TOKEN_CONTEXT_TOKENS) for r in rows(token)]
+        times = clock["quantity"] == "decode_time"
+        clock.loc[times, "exponent"] = [decode_exponent(model, 8, r.tokens) for r in rows(clock[times])]
+        found = fit_older_decode(_blurred(model, 8), 8, token, clock)
+        for mhz in (800, 1980):
+            for batch in (1, 32):
+                expected = decode_step_s(model, 8, batch, 576, frequency_mhz=mhz)
+                assert decode_step_s(found, 8, batch, 576, frequency_mhz=mhz) == pytest.approx(expected, rel=2e-3)
+
+    def test_no_servers_means_the_older_engine(self, model: PhaseModel, points: ReferencePoints) -> None:
+        """Tests that without full servers each degree follows its own steps, a half slower here."""
+        slower = points.token.assign(token_time_s=points.token["token_time_s"] * 1.5)
+        options = FitOptions(guess_scale=3.0)
+        found = fit_latency(model, replace(points, serving=points.serving.iloc[:0], token=slower, options=options))
+        for row in rows(slower):
+            assert decode_step_s(found, row.tp, row.batch, 576) == pytest.approx(row.token_time_s, rel=0.15)
+
+    def test_scaled_prefill(self, model: PhaseModel) -> None:
+        """Tests that all costs of prompts, and nothing else, take twice as long."""
+        found = scale_prefill(model, 2.0)
+        assert found.latency[2].launch_s == 2 * model.latency[2].launch_s
+        assert found.latency[8].attention_per_pair_s == 2 * model.latency[8].attention_per_pair_s
+        assert decode_step_s(found, 4, 64, 500) == decode_step_s(model, 4, 64, 500)
+
     def test_points_left_out_do_not_matter(self, model: PhaseModel, points: ReferencePoints) -> None:
         """Tests that nonsense at short prompts, other degrees and batches above 256 changes nothing."""
         prefill = points.prefill.copy()
@@ -137,7 +173,7 @@ class TestTransfer:
 
     def test_more_gpus_follow_the_ratio(self, model: PhaseModel, points: ReferencePoints) -> None:
         """Tests TP8: base times the ratio of intercepts, slopes times the ratio of slopes."""
-        found = transfer_decode(model, 8, points.token, points.halved).latency[8]
+        found = transfer_decode(model, 8, points).latency[8]
         base = model.latency[4]
         slope, intercept = token_line(points.token, 8) / token_line(points.token, 4)
         assert found.memory_base_s == pytest.approx(base.memory_base_s * intercept)
@@ -146,10 +182,39 @@ class TestTransfer:
 
     def test_fewer_gpus_read_more_weights(self, model: PhaseModel, points: ReferencePoints) -> None:
         """Tests TP2: 35 GB more for each GPU at the measured efficiency, 11.2 ms."""
-        found = transfer_decode(model, 2, points.token, points.halved).latency[2]
+        found = transfer_decode(model, 2, points).latency[2]
         extra_s = found.memory_base_s - model.latency[4].memory_base_s
         assert extra_s == pytest.approx(35e9 / (3.35e12 * weight_read_efficiency(points.halved)))
         assert extra_s == pytest.approx(0.0112, abs=1e-4)
+
+    def test_another_base(self, model: PhaseModel, points: ReferencePoints) -> None:
+        """Tests options: from TP8 as the base, TP4 has more weights to read at a bandwidth of 8 TB/s."""
+        options = FitOptions(base_tp=8, bandwidth_bytes_per_s=8e12)
+        found = transfer_decode(model, 4, replace(points, options=options)).latency[4]
+        saved_s = found.memory_base_s - model.latency[8].memory_base_s
+        assert saved_s == pytest.approx(17.5e9 / (8e12 * weight_read_efficiency(points.halved, options)))
+        assert found.memory_per_context_token_s == pytest.approx(327680 / (4 * 8e12 * 0.8))
+
+    def test_efficiency_by_size(self) -> None:
+        """Tests steps of 2 ms and 1 ms for 3 GB: 3 TB/s, 75 % of 4; other batches do not count."""
+        sizes = pd.DataFrame(
+            {
+                "served_model": ["a", "b", "c", "a"],
+                "batch_limit": [8, 8, 8, 16],
+                "weights_bytes": [3e9, 6e9, 12e9, 3e9],
+                "step_s": [0.003, 0.004, 0.006, 9.0],
+            }
+        )
+        assert size_line(sizes) == pytest.approx((1 / 3e12, 0.002))
+        assert size_efficiency(sizes, FitOptions(bandwidth_bytes_per_s=4e12)) == pytest.approx(0.75)
+        slower = sizes.assign(step_s=sizes["step_s"] * 2)
+        assert size_errors(slower, sizes) == pytest.approx([-0.5, -0.5, -0.5])
+
+    def test_efficiency_from_what_there_is(self, points: ReferencePoints) -> None:
+        """Tests that pairs of one and two GPUs go before sizes on one."""
+        assert read_efficiency(points) == weight_read_efficiency(points.halved)
+        other = read_points(SHIPPED_POINTS / "llama-3.1-70b-b200", partial=True)
+        assert read_efficiency(other) == size_efficiency(other.sizes, other.options) == pytest.approx(0.655, abs=0.005)
 
     @pytest.mark.parametrize("tp", [2, 4, 8])
     def test_no_step_beats_the_memory(self, model: PhaseModel, tp: int) -> None:

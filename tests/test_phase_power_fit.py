@@ -7,17 +7,20 @@ import pandas as pd
 import pytest
 from phase_builders import round_model
 
-from dynaopt.phase_fit import CHAT_PROMPT_TOKENS, chat_context_tokens
+from dynaopt.phase_fit import CHAT_PROMPT_TOKENS, chat_context_tokens, scale_prefill
 from dynaopt.phase_model import PhaseModel, iteration, read_phase_model
 from dynaopt.phase_power_fit import (
     LARGEST_DECODE_TOKENS,
+    carry_power,
     exponent_errors,
     figure_errors,
     fit_power,
     infer_prompt_tokens,
     power_exponent,
+    prefill_factor,
     serving_duration_errors,
     serving_power_errors,
+    step_power_errors,
 )
 from dynaopt.phase_predict import serving
 from dynaopt.phase_reference import SHIPPED_POINTS, ReferencePoints, read_points, rows
@@ -146,3 +149,58 @@ def test_exponent_of_power_by_hand() -> None:
     model = round_model({"memory_base_s": 1e-9, "late_per_prompt_token_s": 0.0}, weights_j=0.0)
     expected = np.log2(1200 / 660)
     assert power_exponent(model, 2, "prefill_power", 1000) == pytest.approx(expected)
+
+
+def test_powers_of_steps(model: PhaseModel) -> None:
+    """Tests a prefill of 2 prompts of 1,024 tokens and decode steps of 4 sequences, each of 512 + 64 tokens by then."""
+    coefficients = model.coefficients(8, model.max_frequency_mhz)
+    prefill_w = iteration(coefficients, 2048, 512, 0, 0)[1]
+    decode_w = iteration(coefficients, 0, 0, 4, 4 * 576)[1]
+    steps = pd.DataFrame(
+        {
+            "tp": 8,
+            "phase": ["prefill", "decode"],
+            "prompt_tokens": [1024, 512],
+            "batch": [2, 4],
+            "repeats": 1,
+            "power_w": [prefill_w / 1.5, decode_w * 2],
+        }
+    )
+    assert step_power_errors(model, steps) == pytest.approx([0.5, -0.5])
+
+
+def test_a_fit_to_steps_alone() -> None:
+    """Tests Llama2-70B on A100, from a start that is far off: exact points give weights and computing back."""
+    model = read_phase_model("llama2-70b-a100")
+    points = read_points(SHIPPED_POINTS / "llama2-70b-a100", partial=True)
+    steps, clock = points.steps.copy(), points.clock.copy()
+    steps["power_w"] *= 1 + step_power_errors(model.model_copy(update={"power": _uncapped(model)}), steps)
+    powers = clock["quantity"] != "decode_time"
+    clock.loc[powers, "exponent"] += exponent_errors(model, clock)
+    start = model.model_copy(update={"power": model.power.model_copy(update={"weights_j": 5.0, "compute_gpu_w": 90.0})})
+    found = fit_power(start, replace(points, steps=steps, clock=clock)).power
+    assert found.weights_j == pytest.approx(model.power.weights_j, rel=1e-3)
+    assert found.compute_gpu_w == pytest.approx(model.power.compute_gpu_w, rel=1e-3)
+
+
+def _uncapped(model: PhaseModel):
+    return model.power.model_copy(update={"cap_gpu_w": 1e6})
+
+
+def test_carried_powers(model: PhaseModel) -> None:
+    """Tests BLOOM with Llama2-70B's powers: by byte, 352 GB of weights and 4 MB a token; the rest as it is."""
+    bloom = read_phase_model("bloom-176b-h100")
+    carried = carry_power(bloom, model).power
+    assert carried.weights_j == pytest.approx(model.power.weights_j * 352 / 140)
+    assert carried.context_token_j == pytest.approx(model.power.weights_j / 140e9 * 4014080)
+    assert carried.compute_gpu_w == model.power.compute_gpu_w
+    assert carried.model_dump() == pytest.approx(bloom.power.model_dump(), rel=1e-4)
+
+
+def test_the_factor_of_prefills_is_found(model: PhaseModel, points: ReferencePoints) -> None:
+    """Tests servers made by a model: with prompts three times as costly it takes a third."""
+    servers = points.serving.copy()
+    exact = 1 + serving_duration_errors(model, servers)
+    servers["output_tps"] /= exact
+    found = prefill_factor(scale_prefill(model, 3.0), replace(points, serving=servers))
+    assert found == pytest.approx(1 / 3, rel=1e-3)

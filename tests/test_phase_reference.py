@@ -1,17 +1,15 @@
 """Tests of `dynaopt.phase_reference`."""
 
-from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from dynaopt.errors import InvalidInputError, MissingFileError
-from dynaopt.phase_reference import FORMATS, SHIPPED_POINTS, ReferencePoints, derive_points, read_points, rows
+from dynaopt.phase_reference import FORMATS, SHIPPED_POINTS, ReferencePoints, no_points, read_points, rows
 
 NAME = "llama2-70b-h100"
-SHARED = Path(__file__).parents[2] / "shared"
-raw_data = [pytest.mark.raw_data, pytest.mark.skipif(not (SHARED / "data").is_dir(), reason="no raw files")]
+MODELS = sorted(folder.name for folder in SHIPPED_POINTS.iterdir() if folder.is_dir())
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +19,8 @@ def shipped() -> ReferencePoints:
 
 
 def _copy(folder: Path) -> Path:
-    for name in FORMATS:
-        (folder / f"{name}.csv").write_text((SHIPPED_POINTS / NAME / f"{name}.csv").read_text())
+    for file in (SHIPPED_POINTS / NAME).iterdir():
+        (folder / file.name).write_text(file.read_text())
     return folder
 
 
@@ -31,12 +29,32 @@ class TestShipped:
 
     def test_every_file_names_source_and_licence(self) -> None:
         """Tests the first line of each file; published facts have no licence."""
-        for name in FORMATS:
-            first = (SHIPPED_POINTS / NAME / f"{name}.csv").read_text().splitlines()[0]
+        for file in SHIPPED_POINTS.glob("*/*.csv"):
+            first = file.read_text().splitlines()[0]
             assert first.startswith("# ")
-            if name != "clock":
+            if file.stem != "clock":
                 assert "Source: " in first
                 assert any(licence in first for licence in ("MIT", "Apache-2.0", "published fact"))
+
+    @pytest.mark.parametrize("name", MODELS)
+    def test_each_model_has_points(self, name: str) -> None:
+        """Tests that every folder can be read, and that what a fit needs is there: a prefill and a decode step."""
+        points = read_points(SHIPPED_POINTS / name, partial=True)
+        assert len(points.prefill) >= 9
+        assert len(points.token) >= 6
+        assert len(points.clock) == 7
+
+    def test_kinds_that_few_models_have(self, shipped: ReferencePoints) -> None:
+        """Tests frames without rows, with the columns and types of their kind, in place of files that are not there."""
+        assert shipped.steps.empty
+        assert list(no_points("steps").columns) == ["tp", "phase", "prompt_tokens", "batch", "repeats", "power_w"]
+        assert no_points("steps")["tp"].dtype == "int64"
+
+    def test_options(self) -> None:
+        """Tests options of a fit, and the defaults where there is no file."""
+        assert read_points(SHIPPED_POINTS / "bloom-176b-h100", partial=True).options.power_of == "llama2-70b-h100"
+        b200 = read_points(SHIPPED_POINTS / "llama-3.1-70b-b200", partial=True).options
+        assert (b200.base_tp, b200.prefill_scaled, b200.bandwidth_bytes_per_s) == (2, True, 7.7e12)
 
     def test_prefill(self, shipped: ReferencePoints) -> None:
         """Tests sizes and one point: 512 tokens on TP2 took 83.9 ms in the mean of 15 repeats."""
@@ -75,8 +93,14 @@ class TestReading:
     def test_round_trip(self, tmp_path: Path, shipped: ReferencePoints) -> None:
         """Tests that a copy of the folder reads the same."""
         again = read_points(_copy(tmp_path))
-        for field in fields(ReferencePoints):
-            pd.testing.assert_frame_equal(getattr(again, field.name), getattr(shipped, field.name))
+        for name in FORMATS:
+            pd.testing.assert_frame_equal(getattr(again, name), getattr(shipped, name))
+
+    def test_options_of_no_fit(self, tmp_path: Path) -> None:
+        """Tests that an unknown option is named."""
+        (_copy(tmp_path) / "fit.toml").write_text("base_tps = 4\n")
+        with pytest.raises(InvalidInputError, match=r"fit\.toml: expected only the keys .*, got 'base_tps'"):
+            read_points(tmp_path)
 
     def test_no_folder(self, tmp_path: Path) -> None:
         """Tests that a folder that is not there is named."""
@@ -112,26 +136,3 @@ def test_rows_have_fields() -> None:
     """Tests that rows are named tuples in the frame's order."""
     found = list(rows(pd.DataFrame({"a": [1, 2], "b": [3.5, 4.5]})))
     assert [(r.a, r.b) for r in found] == [(1, 3.5), (2, 4.5)]
-
-
-class TestDeriving:
-    """From the raw files."""
-
-    pytestmark = raw_data
-
-    def test_the_shipped_points_are_derived_ones(self, shipped: ReferencePoints) -> None:
-        """Tests that deriving again gives what the package ships."""
-        derived = derive_points(SHARED / "data", SHARED / "reference")
-        for field in fields(ReferencePoints):
-            again = getattr(derived, field.name)
-            pd.testing.assert_frame_equal(again, getattr(shipped, field.name), check_dtype=False)
-
-    def test_means_are_over_repeats(self) -> None:
-        """Tests one point against the raw rows: five prompts of 8,192 tokens on TP8."""
-        raw = pd.read_csv(SHARED / "data" / "splitwise" / "perf_model.csv")
-        raw = raw.query("hardware == 'h100-80gb' and model == 'llama2-70b' and tensor_parallel == 8")
-        expected = raw.query("prompt_size == 8192 and batch_size == 1")["prompt_time"].mean() / 1000
-        derived = derive_points(SHARED / "data", SHARED / "reference").prefill
-        point = derived.query("tp == 8 and prompt_tokens == 8192").iloc[0]
-        assert point["repeats"] == 5
-        assert point["prompt_time_s"] == pytest.approx(expected, abs=1e-7)
