@@ -25,9 +25,12 @@ SECONDS_PER_MINUTE = 60
 BLOCK_S = 10
 """Burstiness is kept at two scales, a second and this many."""
 _NUM_BLOCKS = SECONDS_PER_MINUTE // BLOCK_S
+_MINUTES_PER_HOUR = 60
+_NUM_GROUPS = 6
+_LAW_AT = 1000.0
 
-Reading = Literal["bounded", "relative", "index", "poisson"]
-READINGS: tuple[Reading, ...] = ("bounded", "relative", "index", "poisson")
+Reading = Literal["bounded", "minutes", "relative", "index", "poisson"]
+READINGS: tuple[Reading, ...] = ("bounded", "minutes", "relative", "index", "poisson")
 DEFAULT_READING: Reading = "bounded"
 
 _MOST_CLUSTERING = 0.9
@@ -96,6 +99,28 @@ def minute_dispersion(per_minute: Int64Array) -> float:
     return float(np.var(np.diff(per_minute)) / 2 / per_minute.mean())
 
 
+def minute_law(per_minute: Int64Array) -> tuple[float, float]:
+    """Fit how the dispersion between minutes grows with traffic: a power law over six groups of hours.
+
+    Parameters
+    ----------
+    per_minute
+        Requests of consecutive minutes, whole hours of them, shape (minutes,).
+
+    Returns
+    -------
+    tuple of float
+        The dispersion at 1,000 requests a minute, and the exponent.
+    """
+    hours = per_minute.reshape(-1, _MINUTES_PER_HOUR)
+    traffic, variance = hours.mean(axis=1), np.diff(hours, axis=1).var(axis=1) / 2
+    groups = np.array_split(np.argsort(traffic), _NUM_GROUPS)
+    x = [np.log(traffic[group].mean() / _LAW_AT) for group in groups]
+    y = [np.log(variance[group].mean() / traffic[group].mean()) for group in groups]
+    exponent, at_1000 = np.polyfit(x, y, 1)
+    return float(np.exp(at_1000)), float(exponent)
+
+
 @dataclass(frozen=True, slots=True)
 class Burstiness:
     """How uneven the arrivals inside a minute are to be, at both scales.
@@ -107,7 +132,9 @@ class Burstiness:
     least_1s, least_10s
         The index of dispersion that minutes have where clustering gives less; at least 1.
     limit
-        The index of dispersion that no minute exceeds, at either scale; no less than `least_1s`.
+        The index of dispersion that no minute of 1,000 requests exceeds, at either scale.
+    limit_exponent
+        The power of a minute's requests that the limit grows with; 0 where it is the same for all.
     """
 
     clustering_1s: float = 0.0
@@ -115,6 +142,7 @@ class Burstiness:
     least_1s: float = 1.0
     least_10s: float = 1.0
     limit: float = np.inf
+    limit_exponent: float = 0.0
 
     def dispersions(self, per_minute: Int64Array) -> tuple[FloatArray, FloatArray]:
         """Return the expected index of dispersion of the seconds and of the tens of seconds of minutes.
@@ -130,8 +158,9 @@ class Burstiness:
             Shape (minutes,) each.
         """
         others = np.maximum(per_minute - 1, 0)
-        second = np.minimum(np.maximum(1 + others * self.clustering_1s, self.least_1s), self.limit)
-        ten = np.minimum(np.maximum(1 + others * self.clustering_10s, self.least_10s), self.limit)
+        limit = np.maximum(self.limit * np.maximum(per_minute / _LAW_AT, 1e-3) ** self.limit_exponent, 1.0)
+        second = np.minimum(np.maximum(1 + others * self.clustering_1s, self.least_1s), limit)
+        ten = np.minimum(np.maximum(1 + others * self.clustering_10s, self.least_10s), limit)
         return second, ten
 
     def draw_seconds(self, per_minute: Int64Array, rng: np.random.Generator) -> Int64Array:
@@ -175,6 +204,8 @@ class MeasuredBurstiness:
     minute_dispersion
         Between the minutes of its week of 2024: half the variance of the change from a minute to the next, over the
         mean count.
+    minute_law
+        How that grows with traffic: its value at 1,000 requests a minute, and the exponent.
     """
 
     clustering_1s: float
@@ -182,11 +213,12 @@ class MeasuredBurstiness:
     dispersion_1s: float
     dispersion_10s: float
     minute_dispersion: float
+    minute_law: tuple[float, float]
 
 
 MEASURED = {
-    "conversation": MeasuredBurstiness(1.73e-4, 1.46e-3, 1.060, 1.509, 8.16),
-    "coding": MeasuredBurstiness(3.09e-2, 2.12e-1, 10.678, 67.286, 11.15),
+    "conversation": MeasuredBurstiness(1.73e-4, 1.46e-3, 1.060, 1.509, 8.16, (5.04, 0.435)),
+    "coding": MeasuredBurstiness(3.09e-2, 2.12e-1, 10.678, 67.286, 11.15, (7.96, 0.379)),
 }
 
 
@@ -200,7 +232,8 @@ def service_burstiness(service: str, reading: str = DEFAULT_READING) -> Burstine
     reading
         How the hour of 2023 is carried over to the week of 2024, which has 8 to 11 times its traffic. ``"relative"``:
         clustering stays. ``"index"``: the index of dispersion stays. ``"bounded"``, the default: whichever of the two
-        is burstier, but not beyond the dispersion between minutes in 2024. ``"poisson"``: no burstiness at all.
+        is burstier, but not beyond the dispersion between minutes in 2024. ``"minutes"``: clustering stays, but not
+        beyond the dispersion between minutes of 2024 with the same traffic. ``"poisson"``: no burstiness at all.
 
     Raises
     ------
@@ -214,6 +247,8 @@ def service_burstiness(service: str, reading: str = DEFAULT_READING) -> Burstine
     least = {"least_1s": known.dispersion_1s, "least_10s": known.dispersion_10s}
     if reading == "bounded":
         return Burstiness(**clustering, **least, limit=max(known.minute_dispersion, known.dispersion_1s))
+    if reading == "minutes":
+        return Burstiness(**clustering, limit=known.minute_law[0], limit_exponent=known.minute_law[1])
     if reading == "relative":
         return Burstiness(**clustering)
     if reading == "index":

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dynaopt.burstiness import bin_statistics, count_statistics, minute_dispersion
+from dynaopt.burstiness import bin_statistics, count_statistics, minute_dispersion, minute_law
 from dynaopt.synthesis import SynthesisedStream
 from dynaopt.trace_stream import open_trace
 
@@ -76,6 +76,8 @@ def print_service(data: Path, service: str) -> None:
     print(f"  between minutes, 2023: dispersion {minute_dispersion(per_minute):.2f}, {per_minute.mean():.0f} a minute")
     week = pd.read_csv(data / "azure2024" / "minutes.csv")[column].to_numpy()
     print(f"  between minutes, 2024: dispersion {minute_dispersion(week):.2f}, {week.mean():.0f} a minute")
+    at_1000, exponent = minute_law(week)
+    print(f"    by traffic: {at_1000:.2f} at 1,000 a minute, growing with its power {exponent:.3f}")
     for column in ("input_tokens", "output_tokens"):
         values = ", ".join(f"{value:.3f}" for value in autocorrelation(hour, column))
         print(f"  correlation of {column} with those {', '.join(map(str, LAGS))} requests later: {values}")

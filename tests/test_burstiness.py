@@ -15,6 +15,7 @@ from dynaopt.burstiness import (
     bin_statistics,
     count_statistics,
     minute_dispersion,
+    minute_law,
     service_burstiness,
 )
 from dynaopt.errors import UnknownNameError
@@ -113,6 +114,23 @@ def test_no_second_is_favoured() -> None:
     assert seconds.mean(axis=0) == pytest.approx(np.full(60, 5.0), abs=6 * error)
 
 
+def test_limit_grows_with_traffic() -> None:
+    """Tests 4 at 1,000 requests a minute, with the root of the traffic: 8 at 4,000, 2 at 250, and never below 1."""
+    burstiness = Burstiness(1.0, 1.0, limit=4.0, limit_exponent=0.5)
+    for dispersions in burstiness.dispersions(np.array([0, 2, 250, 1000, 4000])):
+        assert dispersions == pytest.approx([1, 1, 2, 4, 8])
+
+
+def test_minute_law_is_that_of_the_counts() -> None:
+    """Tests hours whose minutes have variance 2 n^1.5 about means n of 400 to 6,400: D is 2 n^0.5, 63 at 1,000."""
+    rng = np.random.default_rng(3)
+    means = np.repeat(np.geomspace(400, 6400, 60), 60)
+    counts = rng.normal(means, np.sqrt(2 * means**1.5)).round().astype(np.int64)
+    at_1000, exponent = minute_law(counts)
+    assert at_1000 == pytest.approx(2 * 1000**0.5, rel=0.05)
+    assert exponent == pytest.approx(0.5, abs=0.05)
+
+
 @pytest.mark.parametrize("num_requests", [2, 50, 300, 2700, 6000])
 @pytest.mark.parametrize("service", MEASURED)
 def test_readings_order_as_they_are_meant_to(service: str, num_requests: int) -> None:
@@ -128,13 +146,16 @@ def test_readings_order_as_they_are_meant_to(service: str, num_requests: int) ->
     for bounded, index, relative in zip(of["bounded"], of["index"], of["relative"], strict=True):
         assert bounded == min(max(index, relative), limit)
     assert of["bounded"][0] >= known.dispersion_1s
+    at_1000, exponent = known.minute_law
+    at_most = max(at_1000 * (num_requests / 1000) ** exponent, 1.0)
+    assert of["minutes"] == pytest.approx([min(relative, at_most) for relative in of["relative"]])
 
 
 def test_unknown_names_are_refused() -> None:
     """Tests a service and a reading that there are not."""
     with pytest.raises(UnknownNameError, match="conversation, coding"):
         service_burstiness("chat")
-    with pytest.raises(UnknownNameError, match="bounded, relative"):
+    with pytest.raises(UnknownNameError, match="bounded, minutes"):
         service_burstiness("coding", "more")
 
 
@@ -150,6 +171,7 @@ def test_measured_figures_are_those_of_the_raw_files(service: str) -> None:
     assert (ten.clustering, ten.dispersion) == pytest.approx((known.clustering_10s, known.dispersion_10s), rel=3e-3)
     week = pd.read_csv(RAW / "azure2024" / "minutes.csv")[COLUMNS[service]].to_numpy()
     assert minute_dispersion(week) == pytest.approx(known.minute_dispersion, rel=3e-3)
+    assert minute_law(week) == pytest.approx(known.minute_law, rel=3e-3)
 
 
 @pytest.mark.raw_data

@@ -50,7 +50,7 @@ def test_seed_and_burstiness_change_the_requests(tmp_path: Path) -> None:
         (["cod"], "expected one of azure-2024-conversation, azure-2024-coding"),
         (["coding", "--out", "trace.txt"], "option --out: expected a file ending in .csv or .csv.gz or .parquet"),
         (["coding", "--out", "no/such/folder/t.csv"], "option --out: expected a file in a folder that is there"),
-        (["coding", "--burstiness", "more"], "burstiness: expected one of bounded, relative, index, poisson"),
+        (["coding", "--burstiness", "more"], "burstiness: expected one of bounded, minutes, relative, index, poisson"),
         (["coding", "--seed", "-1"], "seed: expected an integer from 0"),
         (["coding", "--seed", "x"], "expected an integer, got 'x'"),
         (["coding", "--from", "2023-01-01", "--until", "2023-01-02"], "option --from: expected windows between"),
