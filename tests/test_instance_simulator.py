@@ -65,12 +65,15 @@ class TestByHand:
         expected = sum(_duration_s(engine, tokens, context, 0, 0) for tokens, context in chunks)
         assert run.ttft_s[0] == pytest.approx(expected, rel=1e-12)
         assert np.isnan(run.tbt_quantile_s(0.5, 0))
+        assert np.isnan(run.tbt_mean_s())
 
     def test_unloaded_decode_has_a_gap_for_each_token_but_the_first(self, engine: Engine) -> None:
         """Tests 100 prompt and 3 output tokens: gaps with a context of 101 and of 102."""
         run = serve(engine, _requests([(1.0, 100, 3)]))
         assert run.token_gaps.sum() == 2
         assert run.tbt_quantile_s(0.99) == pytest.approx(_duration_s(engine, 0, 0, 1, 102), rel=5e-4)
+        both_s = [_duration_s(engine, 0, 0, 1, context) for context in (101, 102)]
+        assert run.tbt_mean_s() == pytest.approx(np.mean(both_s), rel=5e-4)
 
     def test_energy_of_busy_and_idle_time(self, engine: Engine) -> None:
         """Tests the mean power from the first arrival to the last, 999 s later, of one prompt and idling."""
