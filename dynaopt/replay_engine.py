@@ -56,7 +56,9 @@ def _settle(world: World) -> None:
         slot = record.finished[k]
         c = slots.group[slot]
         gaps = slots.output_tokens[slot] - 1
-        tally.ttft[_bin(slots.first_s[slot] - slots.arrival_s[slot]), c] += 1
+        ttft_s = slots.first_s[slot] - slots.arrival_s[slot]
+        tally.ttft[_bin(ttft_s), c] += 1
+        tally.ttft_total_s[c] += ttft_s
         if gaps > 0:
             tally.tpot[_bin((slots.end_s[slot] - slots.first_s[slot]) / gaps), c] += 1
         tally.slow_gaps[c] += slots.slow_gaps[slot]

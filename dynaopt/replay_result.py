@@ -55,8 +55,8 @@ class ReplayResult:
         Length of all windows together, in seconds.
     classes
         A row for each model and class with requests, and at last one for all of them (`request_class` ``all``):
-        requests, lost requests, shares that kept TTFT, TBT, and both, share of gaps within the bound, percentiles of
-        TTFT, TBT and TPOT in seconds (good to 0.2 %), goodput in requests that kept both per second.
+        requests, lost requests, shares that kept TTFT, TBT, and both, share of gaps within the bound, mean TTFT,
+        percentiles of TTFT, TBT and TPOT in seconds (good to 0.2 %), goodput in requests that kept both per second.
     windows
         A row for each window: energy as planned and as replayed, in joules, by what it went into; requests as planned
         and as they came; shares that kept their bounds; GPUs in use.
@@ -176,6 +176,8 @@ def _row(replays: Sequence[ModelReplay], classes: IntArray, duration_s: float) -
     }
     row |= _shares(kept)
     row["gaps_within"] = 1 - slow / gaps.sum() if gaps.sum() else float("nan")
+    ttft_total_s = sum(float(r.tally.ttft_total_s[classes].sum()) for r in replays)
+    row["ttft_mean_s"] = ttft_total_s / kept[ARRIVED] if kept[ARRIVED] else float("nan")
     for name, counts in (("ttft", ttft), ("tbt", gaps), ("tpot", tpot)):
         row |= {f"{name}_p{round(100 * q)}_s": quantile_s(counts, q) for q in QUANTILES}
     row["goodput_rps"] = float(kept[BOTH_KEPT]) / duration_s

@@ -101,6 +101,8 @@ class Tally(NamedTuple):
     kept
         By window of arrival and class: requests, and those that kept their TTFT, their TBT, and both; shape (windows,
         classes, 4).
+    ttft_total_s
+        Sum of the TTFTs of each class, in seconds, shape (classes,).
     slow_gaps
         Gaps longer than the bound of their class, shape (classes,).
     events
@@ -110,6 +112,7 @@ class Tally(NamedTuple):
     ttft: IntArray
     tpot: IntArray
     kept: IntArray
+    ttft_total_s: FloatArray
     slow_gaps: IntArray
     events: IntArray
 
@@ -169,6 +172,7 @@ def make_tally(num_windows: int) -> Tally:
         ttft=np.zeros((NUM_BINS, NUM_CLASSES), np.int64),
         tpot=np.zeros((NUM_BINS, NUM_CLASSES), np.int64),
         kept=np.zeros((num_windows, NUM_CLASSES, 4), np.int64),
+        ttft_total_s=np.zeros(NUM_CLASSES),
         slow_gaps=np.zeros(NUM_CLASSES, np.int64),
         events=np.zeros(NUM_EVENTS, np.int64),
     )
