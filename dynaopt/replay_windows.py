@@ -111,11 +111,11 @@ def by_nearness(profile: Profile, pools: Sequence[str], request_class: str) -> t
     return sorted(able, key=_size), [p for p in pools if p not in able]
 
 
-def _size(pool: str) -> tuple[int, int, str]:
+def _size(pool: str) -> tuple[int, int, int, str]:
     if pool.startswith(MIX_PREFIX):
-        return (1, 0, pool)
+        return (1, 0, 0, pool)
     at = REQUEST_CLASSES.index(pool)
-    return (0, at // 3 + at % 3, pool)
+    return (0, at // 3 + at % 3, at, pool)
 
 
 def energy_slope_j(profile: Profile, group: Group) -> float:

@@ -52,7 +52,7 @@ class TestByHand:
     """One instance and a few requests, worked out with the phase model."""
 
     def test_prompt_alone_takes_one_iteration_and_idle_power_the_rest(self) -> None:
-        """Tests 300 tokens after 10 s of 100: one iteration of 300 tokens, mean context 150, and 100 s minus it idle."""
+        """Tests 300 tokens after 10 s of 100: an iteration of 300 tokens, mean context 150, and 100 s minus it idle."""
         result = _one_window(MS, [(10.0, 300, 1)])
         engine = engine_of_group(MS)
         busy_s, busy_w = iteration(engine.coefficients, 300.0, 150.0, 0.0, 0.0)
@@ -403,7 +403,7 @@ class TestRefusals:
         assert seen == [(1, 2, 1), (2, 2, 3)]
 
     def test_two_models_are_apart(self) -> None:
-        """Tests two models with an instance each: with a stream for one the other idles, with a stream each both serve."""
+        """Tests two models with an instance each: with one stream the other idles, with a stream each both serve."""
         one = make_schedule([([MS], own_routes([MS]))])
         two = make_schedule([([MS], own_routes([MS]))], model="second")
         both = replace(
