@@ -1,0 +1,126 @@
+"""What a policy is: a way to run a cluster, given a demand, that ends in an ordinary schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dynaopt.demand import Demand
+from dynaopt.errors import InvalidInputError
+from dynaopt.problem import Cluster
+from dynaopt.profile import FloatArray, Profile
+from dynaopt.schedule import Schedule
+from dynaopt.slo import Slo
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ModelDemand:
+    """What arrives for one model, W windows.
+
+    Parameters
+    ----------
+    profile
+        Of the model.
+    rate_rps
+        Mean arrival rates in requests per second, shape (W, 9), classes as in `REQUEST_CLASSES`.
+    stretch
+        How far above its mean load an instance must keep its SLO: peak factor times (1 + headroom), shape (W,).
+    """
+
+    profile: Profile
+    rate_rps: FloatArray
+    stretch: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Case:
+    """What every policy of a comparison is given.
+
+    Parameters
+    ----------
+    demand
+        What arrives.
+    profiles
+        A profile for each model in the demand. A demand that names no model is that of the only profile.
+    slo
+        Latency objectives.
+    cluster
+        GPUs, headroom and reserve. Policies of fixed size may need more GPUs than there are; the check tells.
+    """
+
+    demand: Demand
+    profiles: tuple[Profile, ...]
+    slo: Slo
+    cluster: Cluster
+
+    def __post_init__(self) -> None:
+        if self.cluster.power_cap_w is not None or self.cluster.fixed_mix:
+            raise InvalidInputError(
+                "comparison of policies",
+                expected="neither a power cap nor a fixed mix, which only a plan can keep",
+                found="a power cap" if self.cluster.power_cap_w is not None else "a fixed mix",
+            )
+
+    @property
+    def by_model(self) -> Mapping[str, Profile]:
+        """The profile of each model."""
+        return {profile.model: profile for profile in self.profiles}
+
+    def models(self) -> list[ModelDemand]:
+        """Return what arrives for each model.
+
+        Raises
+        ------
+        InvalidInputError
+            If a model has no profile.
+        """
+        found = []
+        for model in self.demand.models:
+            profile = self.profiles[0] if model == "" and len(self.profiles) == 1 else self.by_model.get(model)
+            if profile is None:
+                known = ", ".join(self.by_model) or "none"
+                raise InvalidInputError("profiles", expected=f"one for model '{model}'", found=f"only {known}")
+            stretch = self.demand.peak_factors[model] * (1 + self.cluster.headroom)
+            found.append(ModelDemand(profile=profile, rate_rps=self.demand.rates_rps[model], stretch=stretch))
+        return found
+
+
+class Policy(Protocol):
+    """A way to run a cluster.
+
+    `name` is what a user types and what the schedule says in place of a solver; `title` is what a table shows.
+    """
+
+    name: str
+    title: str
+
+    def plan(self, case: Case) -> Schedule:
+        """Run the cluster through all windows.
+
+        Raises
+        ------
+        NoSolutionError
+            If the policy cannot serve the demand at all, for example without curves of a mix.
+        """
+
+
+def make_case(
+    demand: Demand, profiles: Profile | Sequence[Profile], *, slo: Slo | None = None, **cluster: object
+) -> Case:
+    """Make a case, with Table IV of the DynamoLLM paper as objectives by default.
+
+    Parameters
+    ----------
+    demand, profiles, slo
+        As in `Case`.
+    **cluster
+        Fields of `Cluster`.
+
+    Raises
+    ------
+    InvalidInputError
+        If an option is unknown or out of range, or one that policies cannot keep.
+    """
+    listed = (profiles,) if isinstance(profiles, Profile) else tuple(profiles)
+    return Case(demand=demand, profiles=listed, slo=slo or Slo.table_iv(), cluster=Cluster.of(**cluster))
