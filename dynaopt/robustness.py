@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
+from dynaopt.demand import Demand
 from dynaopt.horizon import plan
 from dynaopt.perturbation import Perturbation, perturbations, perturbed
 from dynaopt.profile import Profile
 from dynaopt.schedule import Schedule
+from dynaopt.slo import Slo
 from dynaopt.slo_margin import margin_quantile, slo_margins
 
 ProgressCallback = Callable[[int, int, str], None]
@@ -21,6 +23,7 @@ MARGIN_SHARES = (0.0, 0.01, 0.1, 0.5)
 """Shares of the instances at which margins are told."""
 # Margins are found by bisection.
 _MARGIN_TOLERANCE = 1e-9
+_DAY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -117,6 +120,47 @@ def perturb(
         if progress:
             progress(done, len(chosen), change.name)
     return Robustness(size=size, changes=pd.DataFrame(rows), margins=slo_margins(schedule, listed))
+
+
+def perturb_busiest_day(
+    demand: Demand,
+    profiles: Profile | Sequence[Profile],
+    *,
+    size: float = 0.1,
+    slo: Slo | None = None,
+    solver: str = "greedy",
+    time_limit_s: float | None = None,
+    progress: ProgressCallback | None = None,
+    **cluster: Any,
+) -> tuple[Schedule, Robustness]:
+    """Plan the busiest day of a demand, and tell what that plan is worth when its profiles are off.
+
+    Parameters
+    ----------
+    demand
+        What arrives; of one that is longer than a day, the 24 hours in which most does.
+    profiles, slo, solver, time_limit_s, **cluster
+        As for `plan`.
+    size, progress
+        As for `perturb`.
+
+    Raises
+    ------
+    InvalidInputError
+        If `size` is not above 0 and below 1, or an option of `plan` is out of range.
+    """
+    schedule = plan(busiest_day(demand), profiles, slo=slo, solver=solver, time_limit_s=time_limit_s, **cluster)
+    return schedule, perturb(schedule, profiles, size=size, progress=progress)
+
+
+def busiest_day(demand: Demand) -> Demand:
+    """Return the 24 hours in which most requests arrive; a shorter demand as it is."""
+    length = round(_DAY_S / demand.window_s)
+    if demand.num_windows <= length:
+        return demand
+    arrived = np.concatenate([[0.0], np.cumsum(demand.total_rates_rps.sum(axis=1))])
+    first = int(np.argmax(arrived[length:] - arrived[:-length]))
+    return demand.select(first, first + length)
 
 
 def true_energy_j(schedule: Schedule, profiles: Sequence[Profile]) -> float:

@@ -11,7 +11,14 @@ from dynaopt.errors import InvalidInputError
 from dynaopt.horizon import plan
 from dynaopt.perturbation import Perturbation
 from dynaopt.profile import Profile
-from dynaopt.robustness import MARGIN_SHARES, Robustness, perturb, true_energy_j
+from dynaopt.robustness import (
+    MARGIN_SHARES,
+    Robustness,
+    busiest_day,
+    perturb,
+    perturb_busiest_day,
+    true_energy_j,
+)
 from dynaopt.schedule import Schedule
 
 
@@ -112,6 +119,26 @@ def test_a_week_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert power["regret"].min() > -0.01
     assert power["regret"].max() > 0.001
     assert "off by 20% in 20 ways" in repr(found)
+
+
+def test_the_busiest_day_by_hand() -> None:
+    """Tests five days of which one hour in the middle of the third has all the requests but a few."""
+    starts = pd.date_range(START, periods=5 * 24, freq="1h", unit="us")
+    rates = np.where(np.arange(5 * 24) == 60, 9.0, 1.0)
+    columns = {"model": "", "request_class": "LL", "input_tokens": 3000.0, "output_tokens": 400.0, "peak_factor": 1.0}
+    demand = Demand("hours", 3600.0, pd.DataFrame({"window_start": starts, "rate_rps": rates, **columns}))
+    day = busiest_day(demand)
+    assert day.num_windows == 24
+    assert starts[60] in day.starts
+    assert day.num_requests == (23 + 9) * 3600
+    assert busiest_day(day) is day
+
+
+def test_a_day_is_planned_and_judged(profile: Profile, schedule: Schedule) -> None:
+    """Tests that demand and options go into the plan, and that its robustness is that of `perturb`."""
+    planned, found = perturb_busiest_day(schedule.demand, profile, size=0.3, workers=1, **OPTIONS)
+    pd.testing.assert_frame_equal(planned.allocations, schedule.allocations)
+    pd.testing.assert_frame_equal(found.changes, perturb(schedule, profile, size=0.3).changes)
 
 
 def test_another_way_to_plan(profile: Profile, schedule: Schedule) -> None:
