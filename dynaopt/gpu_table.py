@@ -25,6 +25,9 @@ _COLUMNS = (
     Column("idle_w", minimum=0.0),
     Column("idle_basis", "text", choices=("measured", "fitted", "modelled", "assumed")),
     Column("idle_source", "text"),
+    Column("read_efficiency", positive=True),
+    Column("read_basis", "text", choices=("measured", "assumed")),
+    Column("phase_model", "text"),
 )
 
 
@@ -52,6 +55,10 @@ class Gpu:
         Power without a model, and of a loaded GPU that does nothing, in watts.
     idle_basis, idle_source
         Where these two come from.
+    read_efficiency, read_basis
+        Share of the bandwidth at which weights are read in decode, and whether that was measured.
+    phase_model
+        The fitted phase model from which other language models on this GPU are scaled.
     """
 
     name: str
@@ -66,6 +73,9 @@ class Gpu:
     idle_w: float
     idle_basis: str
     idle_source: str
+    read_efficiency: float
+    read_basis: str
+    phase_model: str
 
 
 @lru_cache(maxsize=1)
@@ -86,6 +96,9 @@ def known_gpus() -> tuple[Gpu, ...]:
             idle_w=row.idle_w,
             idle_basis=row.idle_basis,
             idle_source=row.idle_source,
+            read_efficiency=row.read_efficiency,
+            read_basis=row.read_basis,
+            phase_model=row.phase_model,
         )
         for row in table.itertuples(index=False)
     )

@@ -51,6 +51,9 @@ class BuildSpec(BaseModel):
         Most requests that an instance serves at once.
     requests_per_level
         Requests in the simulation of one load; a service's whole mix takes twice as many.
+    slo_scale
+        Multiplies the objectives of Table IV, around which curves are taken and for which token budgets are chosen: 1
+        by default, more on hardware on which the language model cannot keep them.
     mixes
         Mixes that get curves: services (``conversation``) and their parts of one input length (``conversation-S``).
     power, start_up, classes, provenance
@@ -67,6 +70,7 @@ class BuildSpec(BaseModel):
     token_budgets: tuple[Positive, ...]
     max_num_seqs: Positive
     requests_per_level: Annotated[int, Field(ge=100)]
+    slo_scale: Annotated[float, Field(gt=0)] = 1.0
     mixes: tuple[str, ...]
     power: Power
     start_up: StartUp
@@ -77,6 +81,11 @@ class BuildSpec(BaseModel):
     def cut_points(self) -> CutPoints:
         """Where classes are cut."""
         return CutPoints(self.classes.input_tokens, self.classes.output_tokens)
+
+    @property
+    def slo(self) -> Slo:
+        """Objectives around which curves are taken."""
+        return Slo.table_iv().scaled(self.slo_scale)
 
     @property
     def workloads(self) -> tuple[str, ...]:
@@ -126,6 +135,7 @@ def build_profile(
     spec: BuildSpec | str | Path = "llama2-70b-h100",
     folder: str | Path | None = None,
     *,
+    model: PhaseModel | None = None,
     seed: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
@@ -138,6 +148,8 @@ def build_profile(
         What to build, or its name or file.
     folder
         Where to write the profile; nowhere by default.
+    model
+        The phase model; the shipped one that `spec` names by default.
     seed
         Seed of every draw.
     workers
@@ -152,7 +164,7 @@ def build_profile(
     """
     if not isinstance(spec, BuildSpec):
         spec = read_build_spec(spec)
-    model = read_phase_model(spec.phase_model)
+    model = read_phase_model(spec.phase_model) if model is None else model
     tasks = [
         (spec, model, tp, frequency_mhz, name, seed)
         for tp in model.tps
@@ -186,10 +198,10 @@ def _build_one(
     """Simulate one curve with its best token budget; None when a request never fits into the KV cache."""
     is_whole = name.removeprefix(MIX_PREFIX) in SERVICE_REQUESTS
     size = spec.requests_per_level * (2 if is_whole else 1)
-    workload = _workload(name, spec.cut_points, size, seed)
+    workload = _workload(name, spec, size, seed)
     if workload.longest_tokens > model.kv_capacity_tokens(tp):
         return None
-    budget = _choose_budget(spec, model, tp, frequency_mhz, _workload(name, spec.cut_points, _BUDGET_REQUESTS, seed))
+    budget = _choose_budget(spec, model, tp, frequency_mhz, _workload(name, spec, _BUDGET_REQUESTS, seed))
     options = EngineOptions(
         tp=tp,
         frequency_mhz=frequency_mhz,
@@ -199,7 +211,7 @@ def _build_one(
         kv_capacity_tokens=model.kv_capacity_tokens(tp),
     )
     engine = engine_of(model, tp, frequency_mhz, budget, spec.max_num_seqs)
-    return options, build_curve(engine, workload, Slo.table_iv(), tp=tp, frequency_mhz=frequency_mhz)
+    return options, build_curve(engine, workload, spec.slo, tp=tp, frequency_mhz=frequency_mhz)
 
 
 def _choose_budget(spec: BuildSpec, model: PhaseModel, tp: int, frequency_mhz: int, workload: Workload) -> int:
@@ -208,7 +220,7 @@ def _choose_budget(spec: BuildSpec, model: PhaseModel, tp: int, frequency_mhz: i
     Where none keeps the SLO even without load, the one that does best at the least looser SLO that some budget keeps.
     """
     for scale in _SLO_SCALES:
-        slo = Slo.table_iv().scaled(scale)
+        slo = spec.slo.scaled(scale)
         loads: list[float] = []
         for budget in spec.token_budgets:
             engine = engine_of(model, tp, frequency_mhz, budget, spec.max_num_seqs)
@@ -220,8 +232,12 @@ def _choose_budget(spec: BuildSpec, model: PhaseModel, tp: int, frequency_mhz: i
 
 
 @lru_cache(maxsize=32)
-def _workload(name: str, cut_points: CutPoints, size: int, seed: int) -> Workload:
-    return make_workload(name, cut_points, Slo.table_iv(), size=size, seed=seed)
+def _drawn(name: str, cut_points: CutPoints, slo: Slo, size: int, seed: int) -> Workload:
+    return make_workload(name, cut_points, slo, size=size, seed=seed)
+
+
+def _workload(name: str, spec: BuildSpec, size: int, seed: int) -> Workload:
+    return _drawn(name, spec.cut_points, spec.slo, size, seed)
 
 
 def _metadata(spec: BuildSpec, model: PhaseModel, options: tuple[EngineOptions, ...]) -> Metadata:
