@@ -130,5 +130,5 @@ def test_how_weights_are_stored(tmp_path: Path) -> None:
     """Tests fp8, none, and a method that is not known."""
     assert stored_dtype(CONFIGS / "deepseek-v3.json") == "fp8"
     assert stored_dtype(_write(tmp_path)) == "bf16"
-    with pytest.raises(InvalidInputError, match="quantization_config.quant_method': expected fp8, .*, got 'awq'"):
+    with pytest.raises(InvalidInputError, match=r"quantization_config.quant_method': expected fp8, .*, got 'awq'"):
         stored_dtype(_write(tmp_path, quantization_config={"quant_method": "awq"}))
