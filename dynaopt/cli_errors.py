@@ -42,6 +42,10 @@ _OPTION_OF_KEYWORD = {
     "carbon_g_per_kwh": "--carbon",
     "carbon_g_per_gpu_hour": "--gpu-carbon",
     "pue": "--pue",
+    "x": "--x",
+    "y": "--y",
+    "points": "--points",
+    "slo_range": "--slo-range",
     "host_w": "--host-power",
 }
 
