@@ -62,7 +62,7 @@ def _settle(world: World) -> None:
         if gaps > 0:
             tally.tpot[_bin((slots.end_s[slot] - slots.first_s[slot]) / gaps), c] += 1
         tally.slow_gaps[c] += slots.slow_gaps[slot]
-        ttft_kept = slots.first_s[slot] <= slots.deadline_s[slot]
+        ttft_kept = ttft_s <= world.rules.ttft_bound_s[c]
         tbt_kept = slots.slow_gaps[slot] <= gaps // _GAPS_PER_SLOW_ONE
         window = min(len(tally.kept) - 1, max(0, int(slots.arrival_s[slot] / world.rules.window_s)))
         tally.kept[window, c, ARRIVED] += 1
@@ -127,6 +127,9 @@ def _rather(world: World, slot: int, i: int, pool: int, now_s: float) -> int:
     if larger >= 0:
         world.tally.events[LARGER_POOL] += 1
         return int(larger)
+    # Queued by its own deadline it would only make those late that can still be in time.
+    bound_s = deadline_s - world.slots.arrival_s[slot]
+    world.slots.deadline_s[slot] += (world.rules.late_bound_factor - 1) * bound_s
     return int(j)
 
 

@@ -83,6 +83,8 @@ class ModelReplay:
             options.clocks_up,
             options.resteers,
             options.squashes,
+            options.late_bound_factor,
+            np.array(slo.ttft_s),
         )
         n = len(plans)
         self._world = make_world(

@@ -23,6 +23,9 @@ class ReplayOptions(BaseModel):
         Whether requests that wait and would be late go to an instance that is in time for them.
     squashes
         Whether a prompt that is partly computed and would be late is given up and begun again on such an instance.
+    late_bound_factor
+        A request that will be late wherever it goes is queued as if its bound on the TTFT were so many times as long,
+        so that it makes no others late; with 1 it keeps its deadline, and one surge makes all that follow late.
     clock_change_s
         How long an instance pauses when its clock changes between windows, in seconds; the paper has 50 to 80 ms.
     """
@@ -34,4 +37,5 @@ class ReplayOptions(BaseModel):
     clocks_up: bool = True
     resteers: bool = True
     squashes: bool = True
+    late_bound_factor: Annotated[float, Field(ge=1)] = 5.0
     clock_change_s: Annotated[float, Field(ge=0)] = 0.065

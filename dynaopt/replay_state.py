@@ -118,7 +118,10 @@ class Tally(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What the router may do, as numbers for compiled code; `ReplayOptions` explains them."""
+    """What the router may do, as numbers for compiled code; `ReplayOptions` explains them.
+
+    `ttft_bound_s` are the bounds of the classes, shape (classes,).
+    """
 
     window_s: float
     burst_requests: float
@@ -126,6 +129,8 @@ class Rules(NamedTuple):
     clocks_up: bool
     resteers: bool
     squashes: bool
+    late_bound_factor: float
+    ttft_bound_s: FloatArray
 
 
 class Arrivals(NamedTuple):
