@@ -16,8 +16,10 @@ from dynaopt.cli_profile_import import import_command
 from dynaopt.cli_validate import validate_command
 from dynaopt.console import StepProgress, make_table, render, table_of_frame
 from dynaopt.errors import InvalidInputError
+from dynaopt.modelled_build import modelled_build
+from dynaopt.phase_model import PhaseModel
 from dynaopt.profile import Profile, slo_rates_rps
-from dynaopt.profile_build import build_profile, read_build_spec
+from dynaopt.profile_build import BuildSpec, build_profile, read_build_spec
 from dynaopt.profile_io import METADATA_FILE, list_profiles, read_profile
 from dynaopt.slo import Slo
 
@@ -65,9 +67,25 @@ def show_command(name: Name = DEFAULT_PROFILE, as_json: Json = False) -> None:
 
 @app.command("build")
 def build_command(
-    spec: Annotated[str, typer.Argument(metavar="NAME|FILE", help="What to build: a shipped name or a .toml file.")] = (
-        DEFAULT_PROFILE
-    ),
+    spec: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|FILE", help=f"What to build: a shipped name or a .toml file; {DEFAULT_PROFILE} by default."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Hugging Face config.json of a model to build for instead."),
+    ] = None,
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", metavar="NAME", help="With --config: kind of GPU, such as H100-SXM-80GB.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", metavar="bf16|fp8", help="With --config: as the file says by default.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="With --config: what the profile is called.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of the profile; its name, here, by default.")
     ] = None,
@@ -80,12 +98,16 @@ def build_command(
         bool, typer.Option("--overwrite", help="Replace a profile in the folder.", show_default=False)
     ] = False,
 ) -> None:
-    """Build a profile from a phase model by simulating an instance of each configuration under each load."""
+    """Build a profile from a phase model by simulating an instance of each configuration under each load.
+
+    The phase model is a fitted one that the package ships or, with --config and --gpu, one scaled from a fitted one by
+    the sizes of any dense model or mixture of experts.
+    """
     if workers is not None and workers < 1:
         raise InvalidInputError("option --workers", expected="at least 1", found=str(workers))
     if seed < 0:
         raise InvalidInputError("option --seed", expected="at least 0", found=str(seed))
-    build_spec = read_build_spec(spec)
+    build_spec, model = _what_to_build(spec, config, gpu, dtype, name)
     folder = Path(build_spec.name) if out is None else out
     check_out_folder("--out", folder)
     if (folder / METADATA_FILE).exists() and not overwrite:
@@ -93,12 +115,33 @@ def build_command(
         raise InvalidInputError("option --out", expected=expected, found=f"one in {folder}", hint=hint)
     with StepProgress(f"profile {build_spec.name}") as progress:
         profile = build_profile(
-            build_spec, folder, seed=seed, workers=workers or len(os.sched_getaffinity(0)), progress=progress
+            build_spec,
+            folder,
+            model=model,
+            seed=seed,
+            workers=workers or len(os.sched_getaffinity(0)),
+            progress=progress,
         )
     typer.echo(f"{folder}: {profile}")
 
 
 app.command("validate")(validate_command)
+
+
+def _what_to_build(
+    spec: str | None, config: Path | None, gpu: str | None, dtype: str | None, name: str | None
+) -> tuple[BuildSpec, PhaseModel | None]:
+    """Return the specification, and the phase model where it does not name a shipped one."""
+    if config is None:
+        given = [f"--{key}" for key, value in (("gpu", gpu), ("dtype", dtype), ("name", name)) if value is not None]
+        if given:
+            raise InvalidInputError(f"option {given[0]}", expected="--config beside it", found="none")
+        return read_build_spec(spec or DEFAULT_PROFILE), None
+    if spec is not None:
+        raise InvalidInputError("option --config", expected="no name or file of a specification", found=f"'{spec}'")
+    if gpu is None:
+        raise InvalidInputError("option --gpu", expected="a kind of GPU, such as H100-SXM-80GB", found="none")
+    return modelled_build(config, gpu, dtype=dtype, name=name)
 
 
 def _describe(profile: Profile) -> dict[str, object]:

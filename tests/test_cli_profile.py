@@ -87,3 +87,32 @@ def test_build_does_not_replace_a_profile_unasked(tiny: Profile, tmp_path: Path,
     assert calls == []
     assert main(["profile", "build", "--out", str(folder), "--overwrite"]) == 0
     assert len(calls) == 1
+
+
+def test_build_for_a_config(tiny: Profile, tmp_path: Path, capsys, monkeypatch) -> None:
+    """Tests that a config and a GPU make the specification and the phase model; the folder goes by both names."""
+    calls: list[dict] = []
+    monkeypatch.setattr(cli_profile, "build_profile", _fake_build(tiny, calls))
+    monkeypatch.chdir(tmp_path)
+    config = Path(__file__).parent / "data" / "configs" / "qwen3-8b.json"
+    assert main(["profile", "build", "--config", str(config), "--gpu", "H100-SXM-80GB", "--dtype", "fp8"]) == 0
+    assert calls[0]["name"] == "qwen3-8b-h100"
+    assert calls[0]["model"].weights_bytes == pytest.approx(9.4e9, rel=0.01)
+    assert (tmp_path / "qwen3-8b-h100" / "profile.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--gpu", "H100-SXM-80GB"], "option --gpu: expected --config beside it, got none"),
+        (["--name", "mine"], "option --name: expected --config beside it, got none"),
+        (["--config", "config.json"], "option --gpu: expected a kind of GPU, such as H100-SXM-80GB, got none"),
+        (["a-spec", "--config", "config.json"], "option --config: expected no name or file of a specification"),
+        (["--config", "none.json", "--gpu", "B200-SXM"], "none.json: expected a file"),
+    ],
+)
+def test_build_refuses_what_does_not_go_together(words: list[str], message: str, capsys) -> None:
+    """Tests exit code 2 and one line."""
+    assert main(["profile", "build", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
