@@ -15,7 +15,17 @@ from typing import Annotated
 
 import typer
 
-from dynaopt import cli_bench, cli_check, cli_compare, cli_plan, cli_profile, cli_replay, cli_report, cli_trace
+from dynaopt import (
+    cli_bench,
+    cli_check,
+    cli_compare,
+    cli_pareto,
+    cli_plan,
+    cli_profile,
+    cli_replay,
+    cli_report,
+    cli_trace,
+)
 from dynaopt.cli_errors import INTERRUPTED, USAGE_ERROR, fail
 from dynaopt.errors import DynaoptError
 
@@ -28,6 +38,7 @@ app = typer.Typer(
 )
 app.command("plan")(cli_plan.plan_command)
 app.command("check")(cli_check.check_command)
+app.command("pareto")(cli_pareto.pareto_command)
 app.command("compare")(cli_compare.compare_command)
 app.command("bench")(cli_bench.bench_command)
 app.command("replay")(cli_replay.replay_command)

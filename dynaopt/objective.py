@@ -63,8 +63,9 @@ class WindowPrices:
     def factor_per_kwh(self) -> FloatArray:
         """What the objective charges for a kWh of the cluster, shape (W,)."""
         charged = np.full(len(self.price_per_kwh), self.weights.get("energy", 0.0))
-        for name, rate in (("cost", self.price_per_kwh), ("carbon", self.carbon_g_per_kwh)):
-            if self.weights.get(name, 0.0) > 0:
+        rates: dict[Quantity, FloatArray] = {"cost": self.price_per_kwh, "carbon": self.carbon_g_per_kwh}
+        for name, rate in rates.items():
+            if name in self.weights:
                 charged = charged + self.weights[name] * rate
         return self.pue * charged
 

@@ -177,8 +177,7 @@ def dominated(points: FloatArray) -> np.ndarray:
     no_worse = (points[:, None, :] <= points[None, :, :] + slack).all(axis=2)
     better = (points[:, None, :] < points[None, :, :] - slack).any(axis=2)
     earlier = np.triu(np.ones(no_worse.shape, dtype=bool), 1)
-    found: np.ndarray = (no_worse & (better | earlier)).any(axis=0)
-    return found
+    return np.asarray((no_worse & (better | earlier)).any(axis=0))
 
 
 def _bisect(planner: _Planner, x: Quantity, y: Quantity, num_points: int) -> None:

@@ -270,8 +270,14 @@ class Schedule:
             return None
         sums = self.accounts.drop(columns="window_start").astype(float).sum(min_count=1)
         priced = {name: None if pd.isna(sums[name]) else float(sums[name]) for name in ("cost", "carbon_g")}
-        values = {n: float(np.nan_to_num(sums[n])) for n in ("serving_objective", "objective", "objective_bound")}
-        return ObjectiveTotals(**priced, **values)
+        value = {n: float(np.nan_to_num(sums[n])) for n in ("serving_objective", "objective", "objective_bound")}
+        return ObjectiveTotals(
+            cost=priced["cost"],
+            carbon_g=priced["carbon_g"],
+            serving_objective=value["serving_objective"],
+            objective=value["objective"],
+            objective_bound=value["objective_bound"],
+        )
 
     def summary(self) -> dict[str, float | None]:
         """Return what a person asks first, each quantity under a name that carries its unit.

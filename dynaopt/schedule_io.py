@@ -9,6 +9,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -85,7 +86,9 @@ def write_schedule(schedule: Schedule, folder: str | Path) -> None:
         write_table(getattr(schedule, table.name), staging / table.file)
     write_demand(schedule.demand, staging / f"{_DEMAND}.parquet")
     # Without an objective the file is that of format version 1, which does not know one.
-    left_out = {"objective": True, "totals": {"objective"}} if schedule.accounts is None else None
+    left_out: dict[str, Any] | None = (
+        {"objective": True, "totals": {"objective"}} if schedule.accounts is None else None
+    )
     with atomic_path(staging / METADATA_FILE) as partial:
         partial.write_text(schedule.metadata.model_dump_json(indent=2, exclude=left_out) + "\n", encoding="utf-8")
     remove_schedule(folder)
@@ -172,13 +175,14 @@ def read_schedule_metadata(folder: str | Path) -> ScheduleMetadata:
         hint = "the plan in this folder is unfinished; the command that started it resumes it" if unfinished else None
         raise MissingFileError(str(path), expected="a file", found="nothing there", hint=hint)
     content = _read_json(path)
-    version = content.get("format_version") if isinstance(content, dict) else None
+    fields = content if isinstance(content, dict) else {}
+    version = fields.get("format_version")
     if version not in FORMAT_VERSIONS:
         expected = " or ".join(map(str, FORMAT_VERSIONS))
         raise InvalidInputError(f"{path}, key 'format_version'", expected=expected, found=repr(version))
-    if (version == 2) != (content.get("objective") is not None):
+    if (version == 2) != (fields.get("objective") is not None):
         expected = "an objective in version 2, and none in version 1"
-        raise InvalidInputError(f"{path}, key 'objective'", expected=expected, found=repr(content.get("objective")))
+        raise InvalidInputError(f"{path}, key 'objective'", expected=expected, found=repr(fields.get("objective")))
     try:
         return ScheduleMetadata.model_validate(content)
     except ValidationError as error:

@@ -58,7 +58,7 @@ def test_a_front_is_convex_and_of_plans_that_keep_their_bound() -> None:
     front = pareto_front(
         two_demand((3.0, 4.5, 6.0, 6.5, 7.0, 7.5, 9.0, 11.0)),
         two_profile(),
-        objective=Objective(price_per_kwh=0.2, price_per_gpu_hour=0.03),
+        objective=Objective(price_per_kwh=0.2, price_per_gpu_hour=0.1),
         x="energy",
         y="cost",
         num_points=6,
