@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
+from dynaopt.burstiness import DEFAULT_READING
 from dynaopt.cli_check import violations_json
 from dynaopt.cli_errors import NO_SOLUTION
 from dynaopt.cli_files import check_out_folder
-from dynaopt.cli_input import DemandOptions, load_demand
+from dynaopt.cli_input import DemandOptions, kind_of, load_demand
 from dynaopt.cli_options import (
     DEFAULT_DEMAND,
     DEFAULT_PROFILE,
@@ -37,7 +38,10 @@ from dynaopt.cli_options import (
     make_slo,
     parse_reserve,
 )
+from dynaopt.cli_requests import RequestOptions, find_requests
+from dynaopt.cli_synthesise import BurstinessReading, Seed
 from dynaopt.console import StepProgress, make_table, render
+from dynaopt.demand import Demand, demand_names
 from dynaopt.errors import InvalidInputError
 from dynaopt.figures_policies import energy_bars
 from dynaopt.paper_policies import Experiment, paper_energies
@@ -47,7 +51,11 @@ from dynaopt.policy_outcome import PolicyOutcome, run_policies, scaled
 from dynaopt.policy_page import write_policy_page
 from dynaopt.policy_table import policy_columns, policy_records, policy_rows, replay_columns, replay_rows
 from dynaopt.problem import Cluster
-from dynaopt.profile_io import read_profile
+from dynaopt.profile import Profile
+from dynaopt.profile_io import list_profiles, read_profile
+from dynaopt.replay import replay
+from dynaopt.replay_result import ReplayResult
+from dynaopt.schedule import Schedule
 from dynaopt.single_pool import nearest_mix
 from dynaopt.tables import atomic_path
 
@@ -86,6 +94,15 @@ def compare_command(
     solver: SolverName = "greedy",
     time_limit: TimeLimit = None,
     workers: Workers = None,
+    is_replayed: Annotated[
+        bool, typer.Option("--replay/--no-replay", help="Send every request through each policy's instances too.")
+    ] = False,
+    trace: Annotated[
+        list[str],
+        typer.Option("--trace", metavar="FILE", help="The requests to replay; by default those that are compared on."),
+    ] = [],  # noqa: B006
+    seed: Seed = 0,
+    burstiness: BurstinessReading = DEFAULT_READING,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where to write; 'compare-<demand>' here by default.")
     ] = None,
@@ -93,30 +110,57 @@ def compare_command(
 ) -> None:
     """Run the policies side by side on the same demand, check what each does, and show what it takes.
 
-    Each policy's schedule is written into a folder of its own. Exit code 1 if the check finds a violation.
+    Each policy's schedule is written into a folder of its own. Exit code 1 if the check finds a violation; that a
+    policy of fixed size needs more GPUs than there are is told, and is none.
     """
     cluster = {"num_gpus": gpus, "headroom": headroom, "reserve": parse_reserve(reserve), "unused_gpus": unused_gpus}
     Cluster.of(**cluster)
     chosen = _policies(policies, Planned(solver, time_limit_s=time_limit, workers=workers))
-    if not scale_rate > 0:
-        raise InvalidInputError("option --scale-rate", expected="a number above 0", found=str(scale_rate))
+    _check_scale(scale_rate, is_replayed=is_replayed)
     if out is not None:
         check_out_folder("--out", out)
     profiles = [read_profile(name) for name in profile]
     options = DemandOptions(source=source, window=window, cut_points=cut_points, start=start, end=end)
     demand = scaled(load_demand(options, profiles), scale_rate)
-    case = make_case(demand, profiles, slo=make_slo(slo, slo_scale), **cluster)
+    paths = _paths(source, demand, profile, profiles)
+    case = make_case(demand, profiles, slo=make_slo(slo, slo_scale), paths=paths, **cluster)
+    requests = RequestOptions(traces=_traces(trace, source), seed=seed, burstiness=burstiness)
     folder = Path(f"compare-{demand.name}") if out is None else out
-    with StepProgress(f"compare {demand.name}") as progress:
-        outcomes = list(run_policies(case, chosen, out=folder, progress=progress))
-    comparison = _Comparison(case, outcomes, folder)
-    content = comparison.content()
-    with atomic_path(folder / RESULT_FILE) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    comparison.write_page(folder / PAGE_FILE)
-    typer.echo(json.dumps(content, indent=2) if as_json else comparison.text())
-    if any(outcome.violations for outcome in outcomes):
+    comparison = _Comparison(case, _run(case, chosen, folder, requests if is_replayed else None), folder)
+    comparison.write()
+    typer.echo(json.dumps(comparison.content(), indent=2) if as_json else comparison.text())
+    if not all(outcome.is_right for outcome in comparison.outcomes):
         raise typer.Exit(NO_SOLUTION)
+
+
+def _check_scale(factor: float, *, is_replayed: bool) -> None:
+    if not factor > 0:
+        raise InvalidInputError("option --scale-rate", expected="a number above 0", found=str(factor))
+    if is_replayed and factor != 1:
+        expected = "1 with --replay, which sends the requests as they came"
+        raise InvalidInputError("option --scale-rate", expected=expected, found=f"{factor:g}")
+
+
+def _run(case: Case, policies: Sequence[Policy], folder: Path, requests: RequestOptions | None) -> list[PolicyOutcome]:
+    def send(schedule: Schedule) -> ReplayResult:
+        assert requests is not None
+        streams = find_requests(schedule, case.profiles, requests)
+        return replay(schedule, streams, case.profiles, seed=requests.seed)
+
+    with StepProgress(f"compare {case.demand.name}") as progress:
+        replayed = None if requests is None else send
+        return list(run_policies(case, policies, out=folder, replay=replayed, progress=progress))
+
+
+def _paths(source: str, demand: Demand, names: Sequence[str], profiles: Sequence[Profile]) -> dict[str, str]:
+    """Return where the inputs that are files lie, by their names."""
+    paths = {} if source in demand_names() else {demand.name: str(Path(source).resolve())}
+    own = zip(names, profiles, strict=True)
+    return paths | {p.name: str(Path(name).resolve()) for name, p in own if name not in list_profiles()}
+
+
+def _traces(trace: Sequence[str], source: str) -> Sequence[str]:
+    return [source] if not trace and kind_of(source) == "trace" else trace
 
 
 def _policies(names: str | None, ours: Policy) -> list[Policy]:
@@ -154,7 +198,7 @@ class _Comparison:
     def notes(self) -> list[str]:
         """What a reader should know."""
         missing = [f"{o.title} cannot serve this: {o.reason}" for o in self.outcomes if o.reason]
-        wrong = [f"{o.title}, first violation: {o.violations[0]}" for o in self.outcomes if o.violations]
+        wrong = [f"{o.title}, first violation: {o.violations[0]}" for o in self.outcomes if not o.is_right]
         return list(dict.fromkeys([*missing, *wrong, *(note for o in self.outcomes for note in o.notes)]))
 
     def title(self) -> str:
@@ -190,11 +234,15 @@ class _Comparison:
             "page": str(self.folder / PAGE_FILE),
         }
 
-    def write_page(self, path: Path) -> None:
-        """Write the tables and the picture as one HTML page."""
+    def write(self) -> None:
+        """Write the results, and the tables and the picture as one HTML page."""
+        with atomic_path(self.folder / RESULT_FILE) as partial:
+            partial.write_text(json.dumps(self.content(), indent=2) + "\n", encoding="utf-8")
         records = self.records
         tables = [("Energy", policy_columns(), policy_rows(records))]
         rows = replay_rows(records)
         if rows:
             tables.append(("Replayed request by request", replay_columns(), rows))
-        write_policy_page(path, title=self.title(), tables=tables, figures=[energy_bars(records)], notes=self.notes)
+        write_policy_page(
+            self.folder / PAGE_FILE, title=self.title(), tables=tables, figures=[energy_bars(records)], notes=self.notes
+        )

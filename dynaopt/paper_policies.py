@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.tables import Column, read_table
 
 _FOLDER = Path(__file__).parent / "data" / "reference" / "dynamollm-policies"
 _WEEK_COLUMNS = (Column("service", "text"), Column("system", "text"), Column("relative_energy", positive=True))
-_HOUR_COLUMNS = (Column("system", "text"), Column("total", positive=True))
+_HOUR_COLUMNS = (
+    Column("system", "text"),
+    *(Column(request_class, minimum=0) for request_class in REQUEST_CLASSES),
+    *(Column(name, positive=True) for name in ("total", "ttft_p99_s", "tbt_p99_ms")),
+)
 Experiment = Literal["week conversation", "week coding", "hour"]
 """The weeks are simulated (figure 15), the hour of conversation is measured (figure 7)."""
 

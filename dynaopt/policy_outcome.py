@@ -19,7 +19,7 @@ from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES
 from dynaopt.schedule import Schedule
 from dynaopt.schedule_io import METADATA_FILE, read_schedule, write_schedule
 from dynaopt.schedule_metadata import make_metadata
-from dynaopt.violations import Violation
+from dynaopt.violations import Violation, ViolationKind
 
 _LOG = logging.getLogger(__name__)
 ROUGH_MIX = 0.1
@@ -58,6 +58,16 @@ class PolicyOutcome:
     def is_ours(self) -> bool:
         """Whether it is this package's planner."""
         return self.name == OURS or self.name.startswith(f"{OURS}-")
+
+    @property
+    def fits(self) -> bool:
+        """Whether the cluster has the GPUs that it takes; policies of fixed size do not ask."""
+        return all(violation.kind is not ViolationKind.GPU_LIMIT for violation in self.violations)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the check found nothing but that the cluster is too small."""
+        return all(violation.kind is ViolationKind.GPU_LIMIT for violation in self.violations)
 
     @property
     def gpu_hours(self) -> float | None:

@@ -44,6 +44,8 @@ def policy_records(outcomes: Sequence[PolicyOutcome], paper: Mapping[str, float]
             "gpu_hours": o.gpu_hours,
             "servers_max": o.servers_max,
             "num_violations": len(o.violations),
+            "fits": o.fits,
+            "is_right": o.is_right,
             **({} if o.schedule is None else o.schedule.summary()),
             "replay": None if o.replay is None else replay_record(o.replay),
         }
@@ -84,7 +86,7 @@ _COLUMNS: dict[str, Writer] = {
     "GPU-hours": lambda r: _number(r["gpu_hours"], "{:,.0f}"),
     "GPUs\nmax": lambda r: _number(r.get("gpus_max"), "{:,.0f}"),
     "servers\nmax": lambda r: _number(r["servers_max"], "{:,.0f}"),
-    "check": lambda r: None if r["reason"] else "ok" if not r["num_violations"] else f"{r['num_violations']:,} wrong",
+    "check": lambda r: None if r["reason"] else _verdict(r),
 }
 _REPLAY_COLUMNS: dict[str, Writer] = {
     "P99 TTFT\ns": lambda r: _number(r["ttft_p99_s"], "{:.3f}"),
@@ -129,6 +131,12 @@ def replay_rows(records: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
     """
     replayed = [record for record in records if record["replay"] is not None]
     return [[r["title"], *(write(r["replay"]) for write in _REPLAY_COLUMNS.values())] for r in replayed]
+
+
+def _verdict(record: Mapping[str, Any]) -> str:
+    if not record["is_right"]:
+        return f"{record['num_violations']:,} wrong"
+    return "ok" if record["fits"] else "too large"
 
 
 def _number(value: float | None, text: str, unit: float = 1.0) -> str | None:

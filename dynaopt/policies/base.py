@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from dynaopt.demand import Demand
@@ -47,12 +47,15 @@ class Case:
         Latency objectives.
     cluster
         GPUs, headroom and reserve. Policies of fixed size may need more GPUs than there are; the check tells.
+    paths
+        Where inputs lie, by the names of demand and profiles; kept in the schedules for the record.
     """
 
     demand: Demand
     profiles: tuple[Profile, ...]
     slo: Slo
     cluster: Cluster
+    paths: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.cluster.power_cap_w is not None or self.cluster.fixed_mix:
@@ -106,13 +109,18 @@ class Policy(Protocol):
 
 
 def make_case(
-    demand: Demand, profiles: Profile | Sequence[Profile], *, slo: Slo | None = None, **cluster: object
+    demand: Demand,
+    profiles: Profile | Sequence[Profile],
+    *,
+    slo: Slo | None = None,
+    paths: Mapping[str, str] | None = None,
+    **cluster: object,
 ) -> Case:
     """Make a case, with Table IV of the DynamoLLM paper as objectives by default.
 
     Parameters
     ----------
-    demand, profiles, slo
+    demand, profiles, slo, paths
         As in `Case`.
     **cluster
         Fields of `Cluster`.
@@ -123,4 +131,6 @@ def make_case(
         If an option is unknown or out of range, or one that policies cannot keep.
     """
     listed = (profiles,) if isinstance(profiles, Profile) else tuple(profiles)
-    return Case(demand=demand, profiles=listed, slo=slo or Slo.table_iv(), cluster=Cluster.of(**cluster))
+    return Case(
+        demand=demand, profiles=listed, slo=slo or Slo.table_iv(), cluster=Cluster.of(**cluster), paths=paths or {}
+    )

@@ -46,5 +46,6 @@ class Planned:
             time_limit_s=self._time_limit_s,
             workers=self._workers,
             progress=self._progress,
+            paths=case.paths,
             **case.cluster.model_dump(),
         )

@@ -7,12 +7,13 @@ to a pool is known, so that each window is one `pool_value` for each pool, and a
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
 from dynaopt.errors import NoSolutionError
 from dynaopt.flat_problem import Group
-from dynaopt.group_search import GroupAnswer, Pools, solve_group
+from dynaopt.group_search import Pools, solve_group
 from dynaopt.plain_pools import PlainPools
 from dynaopt.policies.assembling import assemble
 from dynaopt.policies.base import Case
@@ -46,37 +47,72 @@ class Replanned:
         began_s = time.perf_counter()
         pools = mix_pools(case, by_input=self._by_input)
         rows: list[Rows] = [[] for _ in pools]
-        solver = _Windows(case, pools)
+        solver = PoolWindows(case, pools)
         for window in range(case.demand.num_windows):
-            for own, parts in zip(rows, solver.solve(window), strict=True):
+            answer = solver.solve(window)
+            if answer is None:
+                start, limit = case.demand.starts[window], case.cluster.num_gpus
+                raise NoSolutionError(f"{limit} GPUs are too few for these pools at {start:%Y-%m-%d %H:%M}")
+            for own, parts in zip(rows, answer.rows, strict=True):
                 own += parts
         groups = [rows_frame(pool, own) for pool, own in zip(pools, rows, strict=True) if own]
         routes = [pool.routes() for pool in pools]
         return assemble(case, self.name, groups, routes, time.perf_counter() - began_s)
 
 
-class _Windows:
-    """Solves the windows of some pools."""
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolsAnswer:
+    """What some pools run in a window.
+
+    Parameters
+    ----------
+    rows
+        The instances of each pool.
+    power_w
+        What they add to the cluster's power: with hosts, less what their GPUs would draw unused, in watts.
+    num_gpus
+        GPUs under them.
+    """
+
+    rows: list[Rows]
+    power_w: float
+    num_gpus: int
+
+
+class PoolWindows:
+    """Solves the windows of pools whose arrivals are known.
+
+    Parameters
+    ----------
+    case
+        Its cluster's GPUs, reserve and unused GPUs count.
+    pools
+        The pools.
+    """
 
     def __init__(self, case: Case, pools: list[ServedPool]) -> None:
         self._case, self._pools, self._room = case, pools, Workspace()
         power = case.profiles[0].metadata.power
         self._unused_w = power.gpu_on_w if case.cluster.unused_gpus == "on" else power.gpu_released_w
 
-    def solve(self, window: int) -> list[Rows]:
-        """Return the instances of each pool."""
-        group = self._group(window)
-        answer = self._answer(group)
-        if answer.chosen is None:
-            start, limit = self._case.demand.starts[window], self._case.cluster.num_gpus
-            raise NoSolutionError(f"{limit} GPUs are too few for these pools at {start:%Y-%m-%d %H:%M}")
-        return [
-            [(window, k - int(group.first_option[p]), n, rate) for k, n, rate in way.parts]
-            for p, way in enumerate(answer.chosen)
-        ]
+    def solve(self, window: int) -> PoolsAnswer | None:
+        """Return the cheapest instances for a window; None if the cluster has too few GPUs for any.
 
-    def _answer(self, group: Group) -> GroupAnswer:
-        return solve_group(_FixedLoads(self._inner(group), group), _NODES, 0.0, np.inf)
+        Parameters
+        ----------
+        window
+            Its number.
+        """
+        group = self._group(window)
+        chosen = solve_group(_FixedLoads(self._inner(group), group), _NODES, 0.0, np.inf).chosen
+        if chosen is None:
+            return None
+        rows = [
+            [(window, k - int(group.first_option[p]), n, rate) for k, n, rate in way.parts]
+            for p, way in enumerate(chosen)
+        ]
+        used = sum(float(way.usage.sum()) for way in chosen)
+        return PoolsAnswer(rows, sum(way.cost_w for way in chosen), round(used))
 
     def _inner(self, group: Group) -> Pools:
         reserve = self._case.cluster.reserve
