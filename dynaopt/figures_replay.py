@@ -31,53 +31,49 @@ def headroom_trade(table: pd.DataFrame) -> go.Figure:
     """
     services = list(dict.fromkeys(table["service"]))
     figure = make_subplots(cols=len(services), subplot_titles=services, horizontal_spacing=0.1)
-    for number, service in enumerate(services, start=1):
+    for panel, service in enumerate(services, start=1):
         rows = table[table["service"] == service].sort_values("headroom")
-        energy_wh = rows["energy_j"] / 3.6 / rows["num_requests"]
-        for measure, (name, colour, dash) in _MEASURES.items():
-            figure.add_scatter(
-                x=energy_wh.round(3).tolist(),
-                y=(100 * rows[measure]).round(4).tolist(),
-                name=name,
-                legendgroup=name,
-                showlegend=number == 1,
-                mode="lines+markers",
-                line={"color": colour, "dash": dash, "width": 1.6},
-                customdata=(100 * rows["headroom"]).round(3).tolist(),
-                hovertemplate=f"{service}, {name}<br>headroom %{{customdata}} %: "
-                "%{y:.2f} % kept, %{x:.1f} Wh<extra></extra>",
-                row=1,
-                col=number,
-            )
-        lowest = 100 * min(PROMISED_SHARE, float(rows[list(_MEASURES)].min(axis=None)))
-        room = _ROOM * max(100 - lowest, 1.0)
-        # Headrooms stand on a line of their own: beside each of four points they would cover one another.
-        for x, headroom in zip(energy_wh, rows["headroom"], strict=True):
-            figure.add_annotation(
-                x=x,
-                y=lowest - room,
-                text=f"{100 * headroom:g} %",
-                showarrow=False,
-                font={"size": 11},
-                row=1,
-                col=number,
-            )
-        figure.update_yaxes(range=[lowest - 2 * room, 100 + room], row=1, col=number)
+        rows = rows.assign(energy_wh=(rows["energy_j"] / 3.6 / rows["num_requests"]).round(3))
+        _add_lines(figure, panel, rows)
+        _add_headrooms(figure, panel, rows)
     figure.add_hline(y=100 * PROMISED_SHARE, line={"color": MUTED, "width": 1, "dash": "dash"})
     figure.update_xaxes(title={"text": "replayed energy, Wh per 1,000 requests"})
     figure.update_yaxes(title={"text": "requests that keep the objective, %"}, col=1)
+    title = "What headroom buys (below the points: the headroom)"
     figure.update_layout(
         template="plotly_white",
         height=_HEIGHT_PX,
-        title={
-            "text": "What headroom buys (below the points: the headroom)",
-            "x": 0,
-            "y": 0.96,
-            "xref": "paper",
-            "font": {"size": 16},
-        },
+        title={"text": title, "x": 0, "y": 0.96, "xref": "paper", "font": {"size": 16}},
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
         margin={"l": 70, "r": 20, "t": 120, "b": 60},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.1, "yanchor": "bottom"},
     )
     return figure
+
+
+def _add_lines(figure: go.Figure, panel: int, rows: pd.DataFrame) -> None:
+    """Draw the four shares of one service, named in the legend once."""
+    for measure, (name, colour, dash) in _MEASURES.items():
+        figure.add_scatter(
+            x=rows["energy_wh"].tolist(),
+            y=(100 * rows[measure]).round(4).tolist(),
+            name=name,
+            legendgroup=name,
+            showlegend=panel == 1,
+            mode="lines+markers",
+            line={"color": colour, "dash": dash, "width": 1.6},
+            customdata=(100 * rows["headroom"]).round(3).tolist(),
+            hovertemplate=f"{name}<br>headroom %{{customdata}} %: %{{y:.2f}} % kept, %{{x:.1f}} Wh<extra></extra>",
+            row=1,
+            col=panel,
+        )
+
+
+def _add_headrooms(figure: go.Figure, panel: int, rows: pd.DataFrame) -> None:
+    """Write the headrooms on a line of their own, since beside each of four points they would cover one another."""
+    lowest = 100 * min(PROMISED_SHARE, float(rows[list(_MEASURES)].to_numpy(float).min()))
+    room = _ROOM * max(100 - lowest, 1.0)
+    for x, headroom in zip(rows["energy_wh"], rows["headroom"], strict=True):
+        text = f"{100 * headroom:g} %"
+        figure.add_annotation(x=x, y=lowest - room, text=text, showarrow=False, font={"size": 11}, row=1, col=panel)
+    figure.update_yaxes(range=[lowest - 2 * room, 100 + room], row=1, col=panel)
