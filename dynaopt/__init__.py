@@ -3,11 +3,15 @@
 import logging
 from importlib.metadata import version
 
+from dynaopt.accounts import priced
 from dynaopt.allocation import Allocation, InstanceGroup, Route
 from dynaopt.check import check, check_allocation
 from dynaopt.demand import Demand, demand_names, read_demand, write_demand
 from dynaopt.errors import DynaoptError, InputError
 from dynaopt.horizon import plan
+from dynaopt.objective import Objective
+from dynaopt.pareto import ParetoFront, pareto_front
+from dynaopt.price_series import PriceSeries, read_series
 from dynaopt.problem import Cluster, Problem, WindowDemand
 from dynaopt.profile import LoadCurve, Profile
 from dynaopt.profile_io import list_profiles, read_profile, write_profile
@@ -37,6 +41,9 @@ __all__ = [
     "InputError",
     "InstanceGroup",
     "LoadCurve",
+    "Objective",
+    "ParetoFront",
+    "PriceSeries",
     "Problem",
     "Profile",
     "ReplayOptions",
@@ -53,10 +60,13 @@ __all__ = [
     "check_allocation",
     "demand_names",
     "list_profiles",
+    "pareto_front",
     "plan",
+    "priced",
     "read_demand",
     "read_profile",
     "read_schedule",
+    "read_series",
     "read_slo",
     "read_trace",
     "replay",
