@@ -114,8 +114,8 @@ def new_metadata(
     cut_points
         Where classes are cut.
     """
-    basis = {} if gpu_on_w is None else {"basis": "measured", "source": "--gpu-on-power"}
-    idle = {"basis": gpu.idle_basis, "source": gpu.idle_source}
+    published = {"basis": gpu.idle_basis, "source": gpu.idle_source, "licence": "published figures"}
+    gpu_on = published if gpu_on_w is None else {"basis": "measured", "source": "--gpu-on-power"}
     return Metadata(
         format_version=1,
         name=name,
@@ -128,7 +128,7 @@ def new_metadata(
         start_up=start_up,
         classes=ClassCuts(input_tokens=cut_points.input_tokens, output_tokens=cut_points.output_tokens),
         provenance=(
-            _provenance("power.gpu_on_w", **(idle | basis)),
+            _provenance("power.gpu_on_w", **gpu_on),
             _provenance("power.start_up_gpu_w", basis="assumed", source="the power of a loaded idle GPU of this kind"),
             _provenance("start_up", basis="assumed", source="what was given when the profile was made"),
         ),
@@ -278,8 +278,8 @@ def _described(key: Configuration) -> str:
     return f"{key[2]} on TP{key[0]} at {key[1]} MHz"
 
 
-def _provenance(quantity: str, *, basis: str, source: str, note: str = "") -> Provenance:
-    content = {"quantity": quantity, "basis": basis, "source": source, "licence": "your own", "note": note}
+def _provenance(quantity: str, *, basis: str, source: str, licence: str = "your own", note: str = "") -> Provenance:
+    content = {"quantity": quantity, "basis": basis, "source": source, "licence": licence, "note": note}
     return Provenance.model_validate(content)
 
 
