@@ -19,7 +19,7 @@ from dynaopt import (
 )
 from dynaopt.instance_engine import WAITING, enqueue
 from dynaopt.jit import sources_digest
-from dynaopt.replay_router import bring_to, next_instance, next_pool, soonest, take_turn, wait_if_sent_s
+from dynaopt.replay_router import bring_to, latest_s, next_instance, next_pool, soonest, take_turn, wait_if_sent_s
 from dynaopt.replay_state import (
     ARRIVED,
     BIN_WIDTH,
@@ -112,23 +112,23 @@ def _choose(world: World, slot: int, now_s: float) -> tuple[int, int]:
 @njit  # type: ignore[untyped-decorator]
 def _rather(world: World, slot: int, i: int, pool: int, now_s: float) -> int:
     """Return where a request had better go that would be late on the instance whose turn it is."""
-    deadline_s = world.slots.deadline_s[slot]
+    latest = latest_s(world, slot)
     relieve(world, i, pool, now_s)
     j, wait_s = soonest(world, pool, slot, now_s, -1)
-    if now_s + wait_s <= deadline_s:
+    if now_s + wait_s <= latest:
         world.tally.events[ELSEWHERE] += 1
         return int(j)
     if wait_s == np.inf:
         j = i
     clock_up(world, j)
-    if now_s + wait_if_sent_s(world, j, slot, now_s) <= deadline_s:
+    if now_s + wait_if_sent_s(world, j, slot, now_s) <= latest:
         return int(j)
     larger = larger_in_time(world, pool, slot, now_s)
     if larger >= 0:
         world.tally.events[LARGER_POOL] += 1
         return int(larger)
     # Queued by its own deadline it would only make those late that can still be in time.
-    bound_s = deadline_s - world.slots.arrival_s[slot]
+    bound_s = world.slots.deadline_s[slot] - world.slots.arrival_s[slot]
     world.slots.deadline_s[slot] += (world.rules.late_bound_factor - 1) * bound_s
     return int(j)
 
@@ -178,7 +178,7 @@ def _make_kernel(digest: str) -> RunWindow:
                 world.num_free[0] += 1
                 continue
             bring_to(world, i, now_s)
-            if world.rules.checks_deadline and now_s + wait_if_sent_s(world, i, slot, now_s) > arrivals.deadline_s[k]:
+            if world.rules.checks_deadline and now_s + wait_if_sent_s(world, i, slot, now_s) > latest_s(world, slot):
                 i = _rather(world, slot, i, pool, now_s)
             take_turn(world.instances, i, now_s)
             enqueue(world.fleet, i, world.slots, slot)

@@ -83,6 +83,7 @@ class ModelReplay:
             options.clocks_up,
             options.resteers,
             options.squashes,
+            options.margin,
             options.late_bound_factor,
             np.array(slo.ttft_s),
         )

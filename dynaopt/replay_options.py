@@ -23,6 +23,9 @@ class ReplayOptions(BaseModel):
         Whether requests that wait and would be late go to an instance that is in time for them.
     squashes
         Whether a prompt that is partly computed and would be late is given up and begun again on such an instance.
+    margin
+        What share of its bound on the TTFT a request must be expected to have left over to count as in time: later
+        requests with earlier deadlines, and sequences that begin to decode meanwhile, delay it further.
     late_bound_factor
         A request that will be late wherever it goes is queued as if its bound on the TTFT were so many times as long,
         so that it makes no others late; with 1 it keeps its deadline, and one surge makes all that follow late.
@@ -37,5 +40,6 @@ class ReplayOptions(BaseModel):
     clocks_up: bool = True
     resteers: bool = True
     squashes: bool = True
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.1
     late_bound_factor: Annotated[float, Field(ge=1)] = 5.0
     clock_change_s: Annotated[float, Field(ge=0)] = 0.065

@@ -102,6 +102,14 @@ def bring_to(world: World, i: int, until_s: float) -> None:
             break
 
 
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def latest_s(world: World, slot: int) -> float:
+    """Return when a request should be expected to have its first token at the latest: its deadline less a margin."""
+    slots = world.slots
+    deadline_s = slots.deadline_s[slot]
+    return float(deadline_s - world.rules.margin * (deadline_s - slots.arrival_s[slot]))
+
+
 @njit  # type: ignore[untyped-decorator]
 def expected_s(world: World, i: int, slot: int, now_s: float) -> float:
     """Return when a request would have its first token on an instance, in seconds from now.

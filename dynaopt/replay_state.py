@@ -129,6 +129,7 @@ class Rules(NamedTuple):
     clocks_up: bool
     resteers: bool
     squashes: bool
+    margin: float
     late_bound_factor: float
     ttft_bound_s: FloatArray
 

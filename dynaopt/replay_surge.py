@@ -12,7 +12,7 @@ from numba import njit
 
 from dynaopt.deadline_queue import remove
 from dynaopt.instance_engine import PROMPT_TOKENS, RESERVED, SEQUENCES, STARTED, WAITING, enqueue
-from dynaopt.replay_router import expected_s, has_room, soonest
+from dynaopt.replay_router import expected_s, has_room, latest_s, soonest
 from dynaopt.replay_state import CLOCK_UPS, RESTEERED, SQUASHED, World
 
 # A queue is looked through at most this often, and no further than this many requests.
@@ -39,7 +39,7 @@ def larger_in_time(world: World, pool: int, slot: int, now_s: float) -> int:
         other = world.pools.others[request_class, k]
         if other != pool:
             i, wait_s = soonest(world, other, slot, now_s, -1)
-            if i >= 0 and now_s + wait_s <= world.slots.deadline_s[slot]:
+            if i >= 0 and now_s + wait_s <= latest_s(world, slot):
                 return i
     return -1
 
@@ -76,12 +76,12 @@ def relieve(world: World, i: int, pool: int, now_s: float) -> None:
 @njit  # type: ignore[untyped-decorator]
 def _is_late(world: World, i: int, slot: int, is_started: bool, now_s: float) -> bool:
     """Tell whether a request will be late on its instance and could still be in time elsewhere."""
-    deadline_s = world.slots.deadline_s[slot]
-    if deadline_s <= now_s:
+    latest = latest_s(world, slot)
+    if latest <= now_s:
         return False
     if not is_started and not has_room(world, i, slot):
         return True
-    return bool(now_s + expected_s(world, i, slot, now_s) > deadline_s)
+    return bool(now_s + expected_s(world, i, slot, now_s) > latest)
 
 
 @njit  # type: ignore[untyped-decorator]
@@ -94,7 +94,7 @@ def _elsewhere(world: World, i: int, pool: int, slot: int, is_started: bool, now
     left = slots.left_tokens[slot]
     slots.left_tokens[slot] = slots.input_tokens[slot]
     j, wait_s = soonest(world, pool, slot, now_s, i)
-    if j < 0 or now_s + wait_s > slots.deadline_s[slot]:
+    if j < 0 or now_s + wait_s > latest_s(world, slot):
         slots.left_tokens[slot] = left
         if clock_up(world, i) and not _is_late(world, i, slot, is_started, now_s):
             return -1
