@@ -11,6 +11,7 @@ import typer
 
 from dynaopt.cli_options import DEFAULT_PROFILE, Json
 from dynaopt.console import TitledTable, make_table, render, table_of_frame
+from dynaopt.level_errors import LOAD_TOLERANCE, TOLERANCE
 from dynaopt.paper_table import AIMS
 from dynaopt.profile_validate import Validation, validate
 
@@ -53,7 +54,12 @@ def validate_command(
 
 
 def _content(validation: Validation) -> dict[str, object]:
-    tables = {"errors": validation.errors, "table1": validation.agreement, "table1_classes": validation.classes}
+    tables = {
+        "errors": validation.errors,
+        "table1": validation.agreement,
+        "table1_classes": validation.classes,
+        "levels": validation.levels,
+    }
     return {
         "format_version": 1,
         "profile": validation.profile,
@@ -70,6 +76,8 @@ def _parts(validation: Validation) -> list[TitledTable | str]:
         parts.append(_fits(validation))
     if len(validation.agreement):
         parts += [_agreement(validation.agreement), _classes(validation.classes)]
+    if len(validation.levels):
+        parts.append(_levels(validation.levels))
     return [*parts, *validation.missing]
 
 
@@ -82,6 +90,24 @@ def _fits(validation: Validation) -> TitledTable:
     shown["kept"] = missed.map({True: "no", False: "yes"}).where(validation.errors["target"].notna(), None)
     title = f"{validation.profile}: errors as shares of the reference; by clock, differences of exponents"
     return table_of_frame(shown, title=title, text_columns=3)
+
+
+def _levels(levels: pd.DataFrame) -> TitledTable:
+    rows = [
+        [
+            row["quantity"],
+            row["levels"],
+            *(None if pd.isna(row[column]) else f"{row[column]:.2%}" for column in ("met_in_value", "met")),
+            *(f"{row[column]:.2%}" for column in ("worst_in_value", "worst")),
+        ]
+        for row in levels.to_dict(orient="records")
+    ]
+    headings = ["quantity", "levels", "met in value", "in value or load", "worst in value", "in value or load"]
+    title = (
+        f"Levels left out: met by the line between their neighbours within {TOLERANCE:.0%} of the value, "
+        f"or so at a load within {LOAD_TOLERANCE:.1%} of theirs"
+    )
+    return make_table(headings, rows, title=title)
 
 
 def _agreement(agreement: pd.DataFrame) -> TitledTable:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dynaopt.instance_simulator import Engine, Run, serve
-from dynaopt.load_levels import Limits, find_last, rounded, sample_curve
+from dynaopt.curve_limits import NUM_VALUES, curve_limits, latency_bounds
+from dynaopt.instance_engine import Engine
+from dynaopt.instance_simulator import Run, serve
+from dynaopt.load_levels import Levels, Limits, fewest_levels, find_last, rounded, sample_curve
 from dynaopt.profile import LoadCurve
 from dynaopt.request_class import MIX_PREFIX
 from dynaopt.slo import Slo
@@ -14,18 +16,14 @@ from dynaopt.workload import Workload
 
 FloatArray = npt.NDArray[np.float64]
 
-# A curve ends where a P99 stands at this multiple of its bound, and latencies count up to the other.
-_STOP_AT = 3.0
-_RELEVANT_TO = 1.5
-# Each class of a mix sees its own steps of the TBT; of these curves only what decides is resolved.
-_RELEVANT_FROM_IN_MIX = 0.95
-# Unloaded latencies beyond the bound still get a curve, up to this multiple of them.
-_STOP_AT_UNLOADED = 1.5
 # The share of requests at the start that find the instance emptier than the others will.
 _WARM_UP = 0.02
 # A class in a mix with fewer requests takes its TTFT from all of the same input length, its TBT from all.
 _FEWEST_REQUESTS = 1000
 _DIGITS = 6
+# How well straight lines between few levels must meet the power, and the digits that keep the others on these lines.
+_POWER_TOLERANCE = 0.005
+_STRAIGHT_DIGITS = 12
 # The rough search for the last load: how many requests, from which load, by which factor.
 _SEARCH_REQUESTS = 5000
 
@@ -46,7 +44,7 @@ def build_curve(engine: Engine, workload: Workload, slo: Slo, *, tp: int, freque
     """
     unloaded = _observe(serve(engine, workload.alone()), workload)
     unloaded[0] = engine.idle_power_w
-    limits = _limits(workload, slo, unloaded)
+    limits = curve_limits(workload.name, workload.classes, slo, unloaded)
     rough = workload.first(_SEARCH_REQUESTS)
 
     def measure(rate_rps: float, load: Workload = workload) -> FloatArray:
@@ -54,17 +52,17 @@ def build_curve(engine: Engine, workload: Workload, slo: Slo, *, tp: int, freque
 
     guess = find_last(lambda rate: bool(np.all(measure(rate, rough) <= limits.stop)), 1.0, step=2.0, within=0.05)
     loads, values = sample_curve(measure, unloaded, limits, guess=guess)
-    values = np.vectorize(lambda x: rounded(x, _DIGITS))(values)
+    values = _rounded(values, _DIGITS)
     latencies = {}
     if workload.name.startswith(MIX_PREFIX):
-        pairs = values[:, 5:].reshape(len(loads), -1, 2)
+        pairs = values[:, NUM_VALUES:].reshape(len(loads), -1, 2)
         latencies = {c: (pairs[:, i, 0], pairs[:, i, 1]) for i, c in enumerate(workload.classes)}
     return LoadCurve(
         tp=tp,
         frequency_mhz=frequency_mhz,
         request_class=workload.name,
         rate_rps=loads,
-        power_w=values[:, 0],
+        power_w=_straightened(loads, values[:, 0]),
         ttft_p50_s=values[:, 1],
         ttft_p99_s=values[:, 2],
         tbt_p50_s=values[:, 3],
@@ -88,9 +86,10 @@ def slo_load_rps(engine: Engine, workload: Workload, slo: Slo, *, guess: float =
     float
         Requests per second; 0 when not even an unloaded instance keeps the SLO.
     """
+    bounds = latency_bounds(workload.name, workload.classes, slo)
 
     def keeps(run: Run) -> bool:
-        return bool(np.all(_observe(run, workload)[1:] <= _bounds(workload, slo)[1:]))
+        return bool(np.all(_observe(run, workload)[1:] <= bounds[1:]))
 
     if not keeps(serve(engine, workload.alone())):
         return 0.0
@@ -121,20 +120,25 @@ def _observe(run: Run, workload: Workload) -> FloatArray:
     return np.array(values)
 
 
-def _bounds(workload: Workload, slo: Slo) -> FloatArray:
-    """Return the bound of each value that `_observe` gives; infinite where there is none."""
-    bounds = np.full(5, np.inf)
-    if workload.name.startswith(MIX_PREFIX):
-        return np.concatenate([bounds, *(slo.of(c) for c in workload.classes)])
-    bounds[[2, 4]] = slo.of(workload.name)
-    return bounds
+def _rounded(values: FloatArray, digits: int) -> FloatArray:
+    result: FloatArray = np.vectorize(lambda x: rounded(x, digits))(values)
+    return result
 
 
-def _limits(workload: Workload, slo: Slo, unloaded: FloatArray) -> Limits:
-    bounds = _bounds(workload, slo)
-    floor = bounds.copy()
-    floor[0] = 0.0
-    stop = np.maximum(_STOP_AT * bounds, _STOP_AT_UNLOADED * unloaded)
-    share = _RELEVANT_FROM_IN_MIX if workload.name.startswith(MIX_PREFIX) else 0.0
-    relevant_from = share * np.where(np.isinf(bounds), 0.0, bounds)
-    return Limits(stop=stop, relevant=_RELEVANT_TO * bounds, relevant_from=relevant_from, floor=floor)
+def _straightened(loads: FloatArray, power_w: FloatArray) -> FloatArray:
+    """Return the power with as few bends as keep it within half a per cent; a planner's work grows with the bends.
+
+    Most levels are there for a latency. At those the power is put onto the line between the levels it bends at.
+    """
+    none = np.full(1, np.inf)
+    limits = Limits(
+        stop=none,
+        relevant=none,
+        relevant_from=np.zeros(1),
+        everywhere=np.ones(1, dtype=bool),
+        tolerance=_POWER_TOLERANCE,
+    )
+    bends = fewest_levels(Levels(loads, power_w[:, None]), limits)
+    straight = _rounded(np.interp(loads, loads[bends], power_w[bends]), _STRAIGHT_DIGITS)
+    straight[bends] = power_w[bends]
+    return straight

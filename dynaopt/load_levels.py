@@ -1,26 +1,35 @@
 """Choose the loads at which a curve is measured: few, and close enough for straight lines between them.
 
-A curve is first measured densely where it bends. Of these levels as few as possible are kept, such that the line
-between its two neighbours still meets every inner level, and straight lines meet all that were left out.
+A curve is first measured densely where it bends or jumps. Of these levels as few as possible are kept, such that the
+line between its two neighbours still meets every inner level, and straight lines meet all that were left out.
+
+To *meet* a level is to come within a tolerance of its value, at a load within a tolerance of its own. The second
+matters at jumps, which no lines meet in value however close the levels stand: a P99 of the TBT goes from the time of a
+decode step to that of a full iteration at the load where one gap in a hundred contains a piece of a prompt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 Measure = Callable[[float], FloatArray]
 
 # Where the first levels stand, as shares of the last one.
 _FIRST_SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.96)
-# The last load is found to within 1 %, and a gap is not split below this share of the load above it.
+_DIGITS = 5
+# The last load is found to within 1 %.
 _LAST_WITHIN = 0.01
 _LAST_STEP = 1.05
-_CLOSEST = 0.001
+# Of the tolerance in load: gaps narrower than the first are not split, and beside a jump a level stands at the second.
+_CLOSEST = 0.5
+_BESIDE = 0.8
 # A level more costs 1; each miss costs as much as some, by a tenth of the tolerance one more, and large ones far more.
 _LEVELS_PER_MISS = 3.0
 _LEVELS_PER_TOLERANCE = 10.0
@@ -31,8 +40,6 @@ _LEVELS_PER_STRICT_MISS = 10.0
 class Limits:
     """What a curve must show; the arrays have shape (values,), one for each value that a measurement gives.
 
-    How far a straight line misses a value is judged against the value, or against its `floor` if that is larger.
-
     Parameters
     ----------
     stop
@@ -42,10 +49,12 @@ class Limits:
         of no use, and only that must be told.
     relevant_from
         From where on they must meet it; 0 for always.
-    floor
-        Below what a value is too small to judge a miss against.
+    everywhere
+        Values that must be met also where a level is of no use, and at its very load.
     tolerance
-        By what share the line between its neighbours may miss a level.
+        By what share the line between its neighbours may miss the value of a level.
+    load_tolerance
+        By what share of the load it may do so earlier or later.
     max_measured
         Most loads to measure up to the last.
     """
@@ -53,14 +62,20 @@ class Limits:
     stop: FloatArray
     relevant: FloatArray
     relevant_from: FloatArray
-    floor: FloatArray
+    everywhere: BoolArray
     tolerance: float = 0.018
-    max_measured: int = 48
+    load_tolerance: float = 0.0018
+    max_measured: int = 96
 
 
-def sample_curve(
-    measure: Measure, unloaded: FloatArray, limits: Limits, *, guess: float
-) -> tuple[FloatArray, FloatArray]:
+class Levels(NamedTuple):
+    """Some levels of a curve: their loads, shape (levels,), and the values there, shape (levels, values)."""
+
+    loads: FloatArray
+    values: FloatArray
+
+
+def sample_curve(measure: Measure, unloaded: FloatArray, limits: Limits, *, guess: float) -> Levels:
     """Measure a curve at loads of its own choice.
 
     Parameters
@@ -76,15 +91,13 @@ def sample_curve(
 
     Returns
     -------
-    loads : numpy.ndarray
-        Ascending from 0, shape (levels,).
-    values : numpy.ndarray
-        Shape (levels, values).
+    Levels
+        Ascending from load 0.
     """
     seen: dict[float, FloatArray] = {0.0: unloaded}
 
     def at(load: float) -> FloatArray:
-        load = rounded(load, 4)
+        load = rounded(load, _DIGITS)
         if load not in seen:
             seen[load] = measure(load)
         return seen[load]
@@ -92,21 +105,18 @@ def sample_curve(
     def passes(load: float) -> bool:
         return bool(np.all(at(load) <= limits.stop))
 
-    last = rounded(find_last(passes, guess, step=_LAST_STEP, within=_LAST_WITHIN), 4)
+    last = rounded(find_last(passes, guess, step=_LAST_STEP, within=_LAST_WITHIN), _DIGITS)
     for share in _FIRST_SHARES:
         at(last * share)
-    loads, values = _up_to(seen, last)
-    while len(loads) < limits.max_measured:
-        strict, other = _errors_by_kind(loads, values, limits)
-        gap = _gap_to_split(loads, strict, limits.tolerance)
-        if gap is None:
-            gap = _gap_to_split(loads, other, limits.tolerance)
-        if gap is None:
+    levels = _up_to(seen, last)
+    while len(levels.loads) < limits.max_measured:
+        load = _next_load(levels, limits)
+        if load is None:
             break
-        at(0.5 * (loads[gap] + loads[gap + 1]))
-        loads, values = _up_to(seen, last)
-    kept = fewest_levels(loads, values, limits)
-    return loads[kept], values[kept]
+        at(load)
+        levels = _up_to(seen, last)
+    kept = fewest_levels(levels, limits)
+    return Levels(levels.loads[kept], levels.values[kept])
 
 
 def find_last(passes: Callable[[float], bool], guess: float, *, step: float, within: float) -> float:
@@ -137,31 +147,34 @@ def find_last(passes: Callable[[float], bool], guess: float, *, step: float, wit
     return low
 
 
-def left_out_errors(loads: FloatArray, values: FloatArray, limits: Limits) -> FloatArray:
-    """Return by what share the line between its neighbours misses each inner level, at worst over its values.
+def left_out_errors(levels: Levels, limits: Limits) -> FloatArray:
+    """Return by what share the line between its neighbours misses each value of each inner level.
 
     Parameters
     ----------
-    loads, values
-        A curve, shapes (levels,) and (levels, values).
+    levels
+        A curve.
     limits
-        Which values count, and against what.
+        Which values count, and where.
 
     Returns
     -------
     numpy.ndarray
-        Shape (levels - 2,).
+        Shape (levels - 2, values). A miss in load that is allowed is none; 0 where a value does not count.
     """
-    return np.maximum(*_errors_by_kind(loads, values, limits))
+    loads, values = levels
+    return _missed(
+        Levels(loads[1:-1], values[1:-1]), Levels(loads[:-2], values[:-2]), Levels(loads[2:], values[2:]), limits
+    )
 
 
-def fewest_levels(loads: FloatArray, values: FloatArray, limits: Limits) -> list[int]:
+def fewest_levels(levels: Levels, limits: Limits) -> list[int]:
     """Choose the fewest levels that meet the tolerance, or miss it least where it cannot be met.
 
     Parameters
     ----------
-    loads, values
-        A densely measured curve, shapes (levels,) and (levels, values).
+    levels
+        A densely measured curve.
     limits
         Within the tolerance each level kept must be met by the line between its neighbours, as must each left out.
 
@@ -170,26 +183,23 @@ def fewest_levels(loads: FloatArray, values: FloatArray, limits: Limits) -> list
     list of int
         Ascending; the first and the last level are always kept.
     """
+    loads, values = levels
     n = len(loads)
     penalty = np.zeros((n, n, n))  # of level j on the line from i to k
-    for i in range(n):
-        for k in range(i + 2, n):
-            share = ((loads[i + 1 : k] - loads[i]) / (loads[k] - loads[i]))[:, None]
-            lines = values[i] + share * (values[k] - values[i])
-            strict, other = _missed(lines, values[i + 1 : k], limits)
-            penalty[i, i + 1 : k, k] = np.maximum(
-                _LEVELS_PER_STRICT_MISS * _penalty(strict, limits.tolerance), _penalty(other, limits.tolerance)
-            )
+    for i in range(n - 2):
+        j, k = np.triu_indices(n - i - 1, 1) + np.array([[i + 1], [i + 1]])
+        left = Levels(loads[i : i + 1], values[i : i + 1])
+        errors = _missed(Levels(loads[j], values[j]), left, Levels(loads[k], values[k]), limits)
+        penalty[i, j, k] = _penalty(errors, limits)
     inside = penalty.max(axis=1)
     # cost[i, j]: of the best choice that ends with the levels i and j.
     cost = np.full((n, n), np.inf)
     before = np.zeros((n, n), dtype=int)
-    cost[0] = 1 + inside[0]
+    cost[0, 1:] = 1 + inside[0, 1:]
     for j in range(2, n):
-        for i in range(1, j):
-            choices = cost[:i, i] + penalty[:i, i, j]
-            before[i, j] = int(np.argmin(choices))
-            cost[i, j] = 1 + choices[before[i, j]] + inside[i, j]
+        choices = cost[:, 1:j] + penalty[:, 1:j, j]
+        before[1:j, j] = np.argmin(choices, axis=0)
+        cost[1:j, j] = 1 + choices.min(axis=0) + inside[1:j, j]
     kept = [n - 1, int(np.argmin(cost[: n - 1, n - 1]))]
     while kept[-1] != 0:
         kept.append(int(before[kept[-1], kept[-2]]))
@@ -201,44 +211,56 @@ def rounded(value: float, digits: int) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def _penalty(errors: FloatArray, tolerance: float) -> FloatArray:
-    excess = np.maximum(0.0, errors / tolerance - 1)
-    return np.where(excess > 0, _LEVELS_PER_MISS + _LEVELS_PER_TOLERANCE * excess + excess**3, 0.0)
+def _penalty(errors: FloatArray, limits: Limits) -> FloatArray:
+    excess = np.maximum(0.0, errors / limits.tolerance - 1)
+    penalty = np.where(excess > 0, _LEVELS_PER_MISS + _LEVELS_PER_TOLERANCE * excess + excess**3, 0.0)
+    worst: FloatArray = (np.where(limits.everywhere, _LEVELS_PER_STRICT_MISS, 1.0) * penalty).max(axis=1)
+    return worst
 
 
-def _errors_by_kind(loads: FloatArray, values: FloatArray, limits: Limits) -> tuple[FloatArray, FloatArray]:
-    share = ((loads[1:-1] - loads[:-2]) / (loads[2:] - loads[:-2]))[:, None]
-    lines = values[:-2] + share * (values[2:] - values[:-2])
-    return _missed(lines, values[1:-1], limits)
+def _missed(inner: Levels, left: Levels, right: Levels, limits: Limits) -> FloatArray:
+    """Return by what share the lines between other levels miss each value of the inner ones, shape (inner, values).
 
-
-def _missed(lines: FloatArray, values: FloatArray, limits: Limits) -> tuple[FloatArray, FloatArray]:
-    """Return by what share the lines miss each level, at worst over the values that always count, and over the others.
-
-    A value outside the range in which it is relevant counts as the nearer end; and values with such a range count only
-    where either the level itself or the lines pass none of the upper ends.
+    A value outside the range in which it is relevant counts as the nearer end; and but for those that count
+    everywhere, values count only where either the level itself or the line passes none of the upper ends.
     """
-    clipped = np.clip(values, limits.relevant_from, limits.relevant)
-    clipped_lines = np.clip(lines, limits.relevant_from, limits.relevant)
-    errors = np.abs(clipped_lines - clipped) / np.maximum(clipped, limits.floor)
-    always = np.isinf(limits.relevant)
-    usable = np.all(values <= limits.relevant, axis=1) | np.all(lines <= limits.relevant, axis=1)
-    strict = errors[:, always].max(axis=1, initial=0.0)
-    other = np.where(usable, errors[:, ~always].max(axis=1, initial=0.0), 0.0)
-    return strict, other
+    slopes = (right.values - left.values) / (right.loads - left.loads)[:, None]
+
+    def lines(loads: FloatArray) -> FloatArray:
+        return left.values + (loads - left.loads)[:, None] * slopes
+
+    exact = lines(inner.loads)
+    earlier = lines(np.maximum(left.loads, inner.loads * (1 - limits.load_tolerance)))
+    later = lines(np.minimum(right.loads, inner.loads * (1 + limits.load_tolerance)))
+    low = np.where(limits.everywhere, exact, np.minimum(earlier, later))
+    high = np.where(limits.everywhere, exact, np.maximum(earlier, later))
+    low, values, high = (np.clip(v, limits.relevant_from, limits.relevant) for v in (low, inner.values, high))
+    errors = np.maximum(0.0, np.maximum(low - values, values - high)) / values
+    usable = np.all(inner.values <= limits.relevant, axis=1) | np.all(exact <= limits.relevant, axis=1)
+    counted: FloatArray = np.where(usable[:, None] | limits.everywhere, errors, 0.0)
+    return counted
 
 
-def _up_to(seen: dict[float, FloatArray], last: float) -> tuple[FloatArray, FloatArray]:
+def _up_to(seen: dict[float, FloatArray], last: float) -> Levels:
     loads = sorted(load for load in seen if load <= last)
-    return np.array(loads), np.array([seen[load] for load in loads])
+    return Levels(np.array(loads), np.array([seen[load] for load in loads]))
 
 
-def _gap_to_split(loads: FloatArray, errors: FloatArray, tolerance: float) -> int | None:
-    """Return the wider gap beside the level that is missed most, or None when none is missed that still has room."""
-    for inner in np.argsort(-errors):
-        if errors[inner] <= tolerance:
+def _next_load(levels: Levels, limits: Limits) -> float | None:
+    """Return where to measure next: beside the level that is missed most, of those around which there still is room."""
+    errors = left_out_errors(levels, limits)
+    loads, values = levels.loads, np.clip(levels.values, limits.relevant_from, limits.relevant)
+    changes = np.abs(np.diff(values, axis=0)) / values[:-1]
+    worst = errors.max(axis=1)
+    for inner in np.argsort(-worst):
+        if worst[inner] <= limits.tolerance:
             return None
-        gap = int(inner) if loads[inner + 1] - loads[inner] > loads[inner + 2] - loads[inner + 1] else int(inner) + 1
-        if loads[gap + 1] - loads[gap] > 2 * _CLOSEST * loads[gap + 1]:
-            return gap
+        # The gap in which the missed value changes most is split; a jump there in the end is narrow enough.
+        value = int(np.argmax(errors[inner]))
+        gap, other = (inner, inner + 1) if changes[inner, value] > changes[inner + 1, value] else (inner + 1, inner)
+        load, step = loads[inner + 1], limits.load_tolerance * loads[inner + 1]
+        if loads[gap + 1] - loads[gap] > 2 * _CLOSEST * step:
+            return float(0.5 * (loads[gap] + loads[gap + 1]))
+        if loads[other + 1] - loads[other] > step:
+            return float(load + _BESIDE * (step if other > gap else -step))
     return None

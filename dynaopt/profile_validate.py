@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from dynaopt.level_errors import level_errors
 from dynaopt.paper_table import class_ranks, read_paper_table, table_agreement, table_energies
 from dynaopt.phase_errors import Comparison, compare_all
 from dynaopt.phase_model import PhaseModel
@@ -48,6 +49,8 @@ class Validation:
         The same by class, as `class_ranks` gives it, for input and output tokens.
     missing
         What there is no reference for, a sentence each.
+    levels
+        How well lines between the levels of its curves meet a level left out, as `level_errors` gives it.
     """
 
     profile: str
@@ -55,6 +58,7 @@ class Validation:
     agreement: pd.DataFrame
     classes: pd.DataFrame
     missing: tuple[str, ...]
+    levels: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def num_missed(self) -> int:
@@ -83,10 +87,13 @@ def validate(profile: str | Path = "llama2-70b-h100", data_dir: str | Path | Non
     """
     loaded = read_profile(profile)
     folder = Path(data_dir or SHIPPED_POINTS) / loaded.name
+    levels = level_errors(loaded)
     if not folder.is_dir() and data_dir is None:
         nothing = pd.DataFrame()
         text = f"No measurement of {loaded.name} comes with the package: its numbers cannot be judged here."
-        return Validation(profile=loaded.name, errors=nothing, agreement=nothing, classes=nothing, missing=(text,))
+        return Validation(
+            profile=loaded.name, errors=nothing, agreement=nothing, classes=nothing, missing=(text,), levels=levels
+        )
     comparisons, missing = _compare_phase_model(loaded.phase_model, folder)
     agreement, classes, no_table = _compare_paper(loaded, folder / PAPER_TABLE)
     return Validation(
@@ -95,6 +102,7 @@ def validate(profile: str | Path = "llama2-70b-h100", data_dir: str | Path | Non
         agreement=agreement,
         classes=classes,
         missing=(*missing, *no_table),
+        levels=levels,
     )
 
 

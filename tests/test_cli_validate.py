@@ -55,10 +55,24 @@ CLASSES = pd.DataFrame(
 )
 
 
+LEVELS = pd.DataFrame(
+    {
+        "quantity": ["power", "TBT P99", "TBT P99 of a class in a mix"],
+        "levels": [1200, 1000, 0],
+        "met_in_value": [1.0, 0.875, np.nan],
+        "met": [1.0, 0.9995, np.nan],
+        "worst_in_value": [0.0175, 3.5, 0.0],
+        "worst": [0.0175, 0.025, 0.0],
+    }
+)
+
+
 @pytest.fixture
 def validation(monkeypatch: pytest.MonkeyPatch) -> Validation:
     """Let the command find a made-up validation, and return it."""
-    made = Validation(profile="p", errors=ERRORS, agreement=AGREEMENT, classes=CLASSES, missing=("No clocks.",))
+    made = Validation(
+        profile="p", errors=ERRORS, agreement=AGREEMENT, classes=CLASSES, missing=("No clocks.",), levels=LEVELS
+    )
     monkeypatch.setattr(cli_validate, "validate", lambda _: made)
     return made
 
@@ -101,6 +115,16 @@ def test_agreement_is_shown_as_counts_beside_the_aims(
     assert "LL 8 of 12 TP8 at 1,600 MHz – – –" in lines
 
 
+def test_levels_left_out_are_shown_by_both_rules(validation: Validation, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests shares and worst misses, in value alone and in value or load, and dashes where no level counts."""
+    assert main(["profile", "validate"]) == 0
+    lines = _printed(capsys)
+    assert "TBT P99 1000 87.50% 99.95% 350.00% 2.50%" in lines
+    assert "TBT P99 of a class in a mix 0 – – 0.00% 0.00%" in lines
+    assert main(["profile", "validate", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["levels"][1]["met"] == 0.9995
+
+
 def test_what_is_missing_is_said(validation: Validation, capsys: pytest.CaptureFixture[str]) -> None:
     """Tests the sentence at the end, in both forms."""
     assert main(["profile", "validate"]) == 0
@@ -125,7 +149,9 @@ def test_a_profile_without_references(
 ) -> None:
     """Tests that no empty table is printed: only that there is nothing to compare with."""
     nothing = pd.DataFrame()
-    bare = replace(validation, errors=nothing, agreement=nothing, classes=nothing, missing=("Nothing is public.",))
+    bare = replace(
+        validation, errors=nothing, agreement=nothing, classes=nothing, levels=nothing, missing=("Nothing is public.",)
+    )
     monkeypatch.setattr(cli_validate, "validate", lambda _: bare)
     assert main(["profile", "validate"]) == 0
     assert _printed(capsys) == ["Nothing is public."]

@@ -86,7 +86,7 @@ def test_progress_counts_every_curve(folder: Path, steps: list[tuple[int, int, s
 def test_workers_and_repetition_change_nothing(folder: Path, spec: BuildSpec, tmp_path: Path) -> None:
     """Tests that two worker processes write the same bytes as this one."""
     build_profile(spec, tmp_path, workers=2)
-    for name in ("profile.toml", "load.csv", "mix.csv"):
+    for name in ("profile.toml", "load.csv", "mix.csv", "phase.toml"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
@@ -94,7 +94,8 @@ def test_shipped_specification_asks_for_the_whole_grid() -> None:
     """Tests clocks and mixes of the shipped profile."""
     shipped = read_build_spec("llama2-70b-h100")
     assert shipped.frequencies_mhz == (800, 1000, 1200, 1400, 1600, 1800, 1980)
-    assert shipped.workloads == (*REQUEST_CLASSES, "ALL-conversation", "ALL-coding")
+    parts = [f"ALL-{service}-{letter}" for service in ("conversation", "coding") for letter in "SML"]
+    assert shipped.workloads == (*REQUEST_CLASSES, "ALL-conversation", "ALL-coding", *parts)
     assert shipped.requests_per_level >= 30_000
 
 
