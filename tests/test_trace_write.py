@@ -51,6 +51,7 @@ def test_packed_text_is_the_same_each_time(tmp_path: Path) -> None:
         assert write_trace(PARTS, START, tmp_path / name) == 2
     assert gzip.decompress((tmp_path / "a.csv.gz").read_bytes()) == TEXT
     assert (tmp_path / "a.csv.gz").read_bytes() == (tmp_path / "b.csv.gz").read_bytes()
+    assert (tmp_path / "a.csv.gz").read_bytes()[4:8] == bytes(4)  # the header's time: both were written in one second
 
 
 @pytest.mark.parametrize("ending", TRACE_ENDINGS)
