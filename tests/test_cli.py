@@ -120,7 +120,8 @@ def test_a_plan_goes_by_default_into_the_current_folder(tmp_path: Path, monkeypa
 def test_options_reach_the_planner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Tests that what is typed is what `schedule.json` says was planned with."""
     options = "--gpus 64 --headroom 0.2 --reserve n+1 --power-cap 90000 --unused-gpus on --gap 0.01 --slo-scale 2"
-    options += " --host-power 640 --time-limit 9 --solver greedy --fixed-mix tiny-model:2=3,4=9 --from 2024-05-12T00:20 --myopic"
+    options += " --host-power 640"
+    options += " --time-limit 9 --solver greedy --fixed-mix tiny-model:2=3,4=9 --from 2024-05-12T00:20 --myopic"
     main([*PLAN, *options.split(), "--out", str(tmp_path / "plan")])
     metadata = read_schedule(tmp_path / "plan").metadata
     assert metadata.cluster.model_dump() == {
