@@ -38,6 +38,7 @@ from dynaopt.cli_options import (
     make_slo,
     parse_reserve,
 )
+from dynaopt.cli_perturb import perturbation_content, perturbation_tables
 from dynaopt.cli_requests import RequestOptions, find_requests
 from dynaopt.cli_synthesise import BurstinessReading, Seed
 from dynaopt.console import StepProgress, make_table, render
@@ -45,6 +46,7 @@ from dynaopt.demand import Demand, demand_names
 from dynaopt.errors import InvalidInputError
 from dynaopt.figures_policies import energy_bars
 from dynaopt.paper_policies import Experiment, paper_energies
+from dynaopt.perturbation import perturbations
 from dynaopt.policies import OURS, Case, Policy, get_policy, make_case, policy_names
 from dynaopt.policies.planned import Planned
 from dynaopt.policy_outcome import PolicyOutcome, run_policies, scaled
@@ -55,6 +57,7 @@ from dynaopt.profile import Profile
 from dynaopt.profile_io import list_profiles, read_profile
 from dynaopt.replay import replay
 from dynaopt.replay_result import ReplayResult
+from dynaopt.robustness import Robustness, perturb_busiest_day
 from dynaopt.schedule import Schedule
 from dynaopt.single_pool import nearest_mix
 from dynaopt.tables import atomic_path
@@ -73,6 +76,15 @@ Policies = Annotated[
 ]
 ScaleRate = Annotated[
     float, typer.Option("--scale-rate", parser=finite_number, metavar="X", help="Multiplies every arrival rate.")
+]
+Perturb = Annotated[
+    float | None,
+    typer.Option(
+        "--perturb",
+        parser=finite_number,
+        metavar="X",
+        help="Also tell what our plan of the busiest day is worth if its profile is off by this share, such as 0.1.",
+    ),
 ]
 
 
@@ -94,6 +106,7 @@ def compare_command(
     solver: SolverName = "greedy",
     time_limit: TimeLimit = None,
     workers: Workers = None,
+    perturb: Perturb = None,
     is_replayed: Annotated[
         bool, typer.Option("--replay/--no-replay", help="Send every request through each policy's instances too.")
     ] = False,
@@ -122,11 +135,15 @@ def compare_command(
     profiles = [read_profile(name) for name in profile]
     options = DemandOptions(source=source, window=window, cut_points=cut_points, start=start, end=end)
     demand = scaled(load_demand(options, profiles), scale_rate)
+    if perturb is not None:
+        perturbations(profiles[0], perturb)  # refuses a share that makes no sense before any work is done
     paths = _paths(source, demand, profile, profiles)
     case = make_case(demand, profiles, slo=make_slo(slo, slo_scale), paths=paths, **cluster)
     requests = RequestOptions(traces=_traces(trace, source), seed=seed, burstiness=burstiness)
     folder = Path(f"compare-{demand.name}") if out is None else out
-    comparison = _Comparison(case, _run(case, chosen, folder, requests if is_replayed else None), folder)
+    outcomes = _run(case, chosen, folder, requests if is_replayed else None)
+    robustness = None if perturb is None else _perturb(case, perturb, solver, time_limit)
+    comparison = _Comparison(case, outcomes, folder, robustness)
     comparison.write()
     typer.echo(json.dumps(comparison.content(), indent=2) if as_json else comparison.text())
     if not all(outcome.is_right for outcome in comparison.outcomes):
@@ -150,6 +167,21 @@ def _run(case: Case, policies: Sequence[Policy], folder: Path, requests: Request
     with StepProgress(f"compare {case.demand.name}") as progress:
         replayed = None if requests is None else send
         return list(run_policies(case, policies, out=folder, replay=replayed, progress=progress))
+
+
+def _perturb(case: Case, size: float, solver: str, time_limit_s: float | None) -> Robustness:
+    with StepProgress(f"perturb {case.demand.name}") as progress:
+        _, robustness = perturb_busiest_day(
+            case.demand,
+            case.profiles,
+            size=size,
+            slo=case.slo,
+            solver=solver,
+            time_limit_s=time_limit_s,
+            progress=progress,
+            **case.cluster.model_dump(),
+        )
+    return robustness
 
 
 def _paths(source: str, demand: Demand, names: Sequence[str], profiles: Sequence[Profile]) -> dict[str, str]:
@@ -177,6 +209,7 @@ class _Comparison:
     case: Case
     outcomes: Sequence[PolicyOutcome]
     folder: Path
+    robustness: Robustness | None = None
 
     @property
     def experiment(self) -> Experiment:
@@ -213,6 +246,10 @@ class _Comparison:
         rows = replay_rows(records)
         if rows:
             parts.append(make_table(replay_columns(), rows, title="Replayed request by request"))
+        if self.robustness is not None:
+            demand = self.case.demand
+            day = ", busiest day" if demand.num_windows * demand.window_s > _DAY_S else ""
+            parts += perturbation_tables(f"{demand.name}{day}", self.robustness)
         paper = f"Paper: DynamoLLM, {self.experiment}, relative to its SinglePool"
         return render(*parts, "", paper, *self.notes, f"Schedules: {self.folder}    Page: {self.folder / PAGE_FILE}")
 
@@ -230,6 +267,7 @@ class _Comparison:
                 record | {"violations": violations_json(o.violations[:20]), "schedule": str(self.folder / o.name)}
                 for record, o in zip(self.records, self.outcomes, strict=True)
             ],
+            "perturbation": None if self.robustness is None else perturbation_content(self.robustness),
             "notes": self.notes,
             "page": str(self.folder / PAGE_FILE),
         }

@@ -1,13 +1,18 @@
 """Tests of `dynaopt.cli_perturb`."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from planning import make_small_profile, make_week
 
+from dynaopt.cli import main
 from dynaopt.cli_perturb import perturbation_content, perturbation_tables
 from dynaopt.console import render
+from dynaopt.demand import write_demand
+from dynaopt.profile_io import write_profile
 from dynaopt.robustness import Robustness
 
 CHANGES = pd.DataFrame(
@@ -50,6 +55,39 @@ def test_nothing_that_is_kept() -> None:
     broken = CHANGES.assign(num_broken_instances=1, regret=[np.nan, -0.1])
     assert _lines(_robustness(broken))[-1] == "Every one of these truths breaks an SLO of the plan."
     assert perturbation_content(_robustness(broken))["worst_regret"] is None
+
+
+@pytest.fixture
+def compared(tmp_path: Path) -> list[str]:
+    """Return the arguments that compare nothing but our plan, on six windows and a profile made up."""
+    profile, demand = make_small_profile(), tmp_path / "demand.csv"
+    write_profile(profile, tmp_path / "profile")
+    write_demand(make_week(6), demand)
+    inputs = ["compare", str(demand), "--profile", str(tmp_path / "profile"), "--gpus", "64", "--policies", "plan"]
+    return [*inputs, "--workers", "1", "--out", str(tmp_path / "out")]
+
+
+def test_compare_tells_it_when_asked(compared: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests the tables below those of the policies; of less than a day the whole demand."""
+    assert main([*compared, "--perturb", "0.2"]) == 0
+    out = capsys.readouterr().out
+    assert "demand, if its profile is off by 20%: the plan as it is" in out
+    assert "iterations of TP8 -20%" in out
+    assert main([*compared, "--perturb", "0.2", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["perturbation"]["changes"]) == 20
+
+
+def test_compare_leaves_it_out_otherwise(compared: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests null in the JSON."""
+    assert main([*compared, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["perturbation"] is None
+
+
+def test_compare_refuses_a_share_that_makes_no_sense(compared: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests exit code 2 and one line before anything is planned."""
+    assert main([*compared, "--perturb", "10"]) == 2
+    assert "option perturb: expected a share above 0 and below 1, got 10" in capsys.readouterr().err
+    assert not Path(compared[-1]).exists()
 
 
 def test_the_json() -> None:
