@@ -11,6 +11,7 @@ from dynaopt.errors import DynaoptError, InputError
 from dynaopt.horizon import plan
 from dynaopt.objective import Objective
 from dynaopt.pareto import ParetoFront, pareto_front
+from dynaopt.perturbation import Perturbation
 from dynaopt.price_series import PriceSeries, read_series
 from dynaopt.problem import Cluster, Problem, WindowDemand
 from dynaopt.profile import LoadCurve, Profile
@@ -21,6 +22,7 @@ from dynaopt.replay_result import ReplayResult
 from dynaopt.report import write_report
 from dynaopt.request_class import REQUEST_CLASSES, CutPoints
 from dynaopt.result import Result, Termination
+from dynaopt.robustness import Robustness, perturb
 from dynaopt.schedule import Schedule
 from dynaopt.schedule_io import read_schedule, write_schedule
 from dynaopt.single_pool import best_single_pool, single_pool
@@ -43,12 +45,14 @@ __all__ = [
     "LoadCurve",
     "Objective",
     "ParetoFront",
+    "Perturbation",
     "PriceSeries",
     "Problem",
     "Profile",
     "ReplayOptions",
     "ReplayResult",
     "Result",
+    "Robustness",
     "Route",
     "Schedule",
     "Slo",
@@ -61,6 +65,7 @@ __all__ = [
     "demand_names",
     "list_profiles",
     "pareto_front",
+    "perturb",
     "plan",
     "priced",
     "read_demand",
