@@ -126,7 +126,8 @@ def problem_digest(problem: Problem) -> str:
 
     Rounded, because the last bits of a power or a root differ between machines.
     """
-    digest = hashlib.sha256(problem.cluster.model_dump_json().encode())
+    # What hosts draw stands in the pools.
+    digest = hashlib.sha256(problem.cluster.model_dump_json(exclude={"host_w"}).encode())
     digest.update(f"{problem.unused_gpu_power_w:.9g}".encode())
     for pool in problem.pools:
         digest.update(f"\n{pool.model} {pool.request_class} {pool.rate_rps:.9g} {pool.gpu_power_w:.9g}".encode())
