@@ -93,7 +93,7 @@ HostPower = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ObjectiveOptions:
     """What was typed about the objective."""
 

@@ -112,25 +112,12 @@ def plan_command(
 
     Run again after it was stopped, it goes on where it was. Exit code 1 if a window has no answer.
     """
-    cluster: dict[str, Any] = {
-        "num_gpus": gpus,
-        "headroom": headroom,
-        "reserve": parse_reserve(reserve),
-        "power_cap_w": power_cap,
-    }
+    cluster: dict[str, Any] = {"num_gpus": gpus, "headroom": headroom, "power_cap_w": power_cap}
+    cluster |= {"reserve": parse_reserve(reserve)}
     cluster |= {"unused_gpus": unused_gpus, "fixed_mix": parse_fixed_mix(fixed_mix), "host_w": host_power}
     options = {"slo": make_slo(slo, slo_scale), "solver": solver, "time_limit_s": time_limit, "gap_tolerance": gap}
-    options["objective"] = make_objective(
-        ObjectiveOptions(
-            minimise=minimise,
-            weights=weights,
-            price=price,
-            gpu_price=gpu_price,
-            carbon=carbon,
-            gpu_carbon=gpu_carbon,
-            pue=pue,
-        )
-    )
+    asked = ObjectiveOptions(minimise, weights, price, gpu_price, carbon, gpu_carbon, pue)
+    options["objective"] = make_objective(asked)
     _check_options(cluster, solver)
     if out is not None:
         check_out_folder("--out", out)
