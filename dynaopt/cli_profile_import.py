@@ -10,10 +10,12 @@ import typer
 
 from dynaopt.cli_files import check_out_folder
 from dynaopt.cli_options import finite_number, parse_cut_points, whole_number
+from dynaopt.cli_phase_import import import_phases
 from dynaopt.errors import InvalidInputError
 from dynaopt.gpu_table import find_gpu
+from dynaopt.phase_table import is_phase_table
 from dynaopt.power_log import PowerLog, read_power_log
-from dynaopt.profile import Metadata, Profile, StartUp
+from dynaopt.profile import FloatArray, Metadata, Profile, StartUp
 from dynaopt.profile_import import (
     Levels,
     PowerSource,
@@ -34,7 +36,7 @@ _RESHARD_S = 2.2
 def import_command(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE…", help="JSON of 'vllm bench serve' or GuideLLM, or a load table (CSV)."),
+        typer.Argument(metavar="FILE…", help="JSON of 'vllm bench serve' or GuideLLM, a load table or a phase table."),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the profile.")],
     tp: Annotated[
@@ -77,6 +79,14 @@ def import_command(
     cut_points: Annotated[
         str, typer.Option("--cut-points", metavar="WHERE", help="Where classes are cut: 'table-iv' or numbers.")
     ] = "table-iv",
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="With a phase table: Hugging Face config.json of the model."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", parser=whole_number, metavar="N", help="With a phase table: processes."),
+    ] = None,
     add: Annotated[bool, typer.Option("--add", help="Add to the profile in the folder.", show_default=False)] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace curves, or without --add the profile.", show_default=False)
@@ -84,7 +94,8 @@ def import_command(
 ) -> None:
     """Make a profile of measured levels of load, one run each, or add their curves to one.
 
-    Nothing is extrapolated: a curve needs requests that come alone, two loads above, and the power of each.
+    Nothing is extrapolated: a curve needs requests that come alone, two loads above, and the power of each. From a
+    phase table (durations and powers of iterations) a phase model is fitted, and curves are simulated with it.
     """
     _check(request_class, time_zone)
     check_out_folder("--out", out)
@@ -94,6 +105,9 @@ def import_command(
         hint = "--add extends it, --overwrite replaces it" if there else None
         found = f"one in {out}" if there else f"none in {out}"
         raise InvalidInputError("option --out", expected=expected, found=found, hint=hint)
+    if any(is_phase_table(file) for file in files):
+        _tell_fit(*import_phases(files, config, gpu, out, model=model, workers=workers, add=add))
+        return
     defaults = {"tp": tp, "frequency_mhz": frequency_mhz, "request_class": request_class}
     levels = read_levels(files, defaults, time_zone=time_zone)
     if add:
@@ -183,6 +197,12 @@ def _idle(text: str | None, time_zone: str) -> float | PowerLog | None:
         return finite_number(text)
     except typer.BadParameter:
         return read_power_log(text, time_zone=time_zone)
+
+
+def _tell_fit(profile: Profile, durations: FloatArray, powers: FloatArray) -> None:
+    for what, errors in (("durations", durations), ("powers", powers)):
+        typer.echo(f"{what}: mean error {abs(errors).mean():.1%}, at most {abs(errors).max():.1%}", err=True)
+    typer.echo(f"{profile}")
 
 
 def _tell(out: Path, profile: Profile, levels: Levels) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from result_files import vllm_result, write_json, write_power
 
+from dynaopt import cli_phase_import
 from dynaopt.cli import main
+from dynaopt.phase_table import spec_within
 from dynaopt.profile_io import read_profile
 
 CONFIGURATION = ["--tp", "2", "--frequency-mhz", "1980"]
@@ -103,3 +105,52 @@ def test_a_model_must_have_a_name(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "option --model: expected a name, since no file tells" in capsys.readouterr().err
     assert main([*words, "--model", "a"]) == 2
     assert "option --gpu: expected a kind of GPU" in capsys.readouterr().err
+
+
+PHASES = """tp,frequency_mhz,prompt_tokens,batch,context_tokens,duration_s,power_w
+2,1980,0,0,0,1,230
+2,1980,512,1,0,0.020,1100
+2,1980,1024,1,0,0.034,1200
+2,1980,2048,1,0,0.063,1250
+2,1980,0,1,500,0.0055,800
+2,1980,0,16,500,0.0070,850
+2,1980,0,64,500,0.0100,950
+"""
+
+
+def test_a_phase_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests the whole way with a small build: fitted, simulated within what was measured, errors told on stderr."""
+    small = {"requests_per_level": 150, "mixes": (), "token_budgets": (1024,)}
+    monkeypatch.setattr(
+        cli_phase_import, "spec_within", lambda spec, path: spec_within(spec, path).model_copy(update=small)
+    )
+    path = tmp_path / "phases.csv"
+    path.write_text(PHASES)
+    config = Path(__file__).parent / "data" / "configs" / "llama-3.1-8b.json"
+    words = ["profile", "import", str(path), "--config", str(config), "--gpu", "H100-SXM-80GB", "--model", "mine"]
+    assert main([*words, "--workers", "1", "--out", str(tmp_path / "made")]) == 0
+    told = capsys.readouterr()
+    assert "durations: mean error" in told.err
+    profile = read_profile(tmp_path / "made")
+    assert (profile.model, profile.tps, profile.frequencies_mhz) == ("mine", (2,), (1980,))
+    assert profile.curve(2, 1980, "SS").power_w[0] == pytest.approx(230)
+    assert profile.phase_model is not None
+    assert profile.phase_model.provenance[0].basis == "fitted"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "option --config: expected one, for a phase table, got none"),
+        (["--config", "none.json"], "option --gpu: expected one, for a phase table, got none"),
+        (["--config", "none.json", "--gpu", "B200-SXM"], "none.json: expected a file"),
+    ],
+)
+def test_a_phase_table_needs_more(tmp_path: Path, words: list[str], message: str, capsys) -> None:
+    """Tests what is missing, and that a second file has no place."""
+    path = tmp_path / "phases.csv"
+    path.write_text(PHASES)
+    assert main(["profile", "import", str(path), *words, "--out", str(tmp_path / "made")]) == 2
+    assert message in capsys.readouterr().err
+    assert main(["profile", "import", str(path), str(path), *words, "--out", str(tmp_path / "made")]) == 2
+    assert "files: expected a phase table alone, got 2 files" in capsys.readouterr().err
