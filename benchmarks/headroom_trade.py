@@ -64,7 +64,7 @@ def main() -> None:
                 row = key | measure(
                     demand, profile, SynthesisedStream(service, options.seed, options.burstiness), headroom
                 )
-                write_table(pd.concat([table, pd.DataFrame([row])], ignore_index=True), path)
+                write_table(pd.DataFrame([*table.to_dict("records"), row]), path)
                 print(line_of(row), flush=True)
     rows = matching(read_rows(path), keys)
     headroom_trade(rows).write_html(options.out / "headroom_trade.html", include_plotlyjs="cdn")

@@ -67,6 +67,7 @@ def test_headroom_takes_energy_and_is_measured_once(
     second = _run(script, monkeypatch, tmp_path, *service, "0", "0.3", "0.5")
     assert measured == [0.5]
     assert second["headroom"].tolist() == [0, 0.3, 0.5]
+    assert pd.api.types.is_integer_dtype(second["num_requests"])
     assert (tmp_path / "headroom_trade.html").stat().st_size > 1000
 
 
