@@ -33,7 +33,7 @@ FEWEST_SIZES = 3
 """Fewer batches, or numbers of prompt tokens, do not tell a cost that stays from one that grows."""
 ERROR_SCALE = 0.03
 # How far, as a power of e, a coefficient may move from the scaled model at the cost of an error of `ERROR_SCALE`.
-_REACH = 10.0
+_REACH = 3.0
 _DURATIONS = (
     "memory_base_s",
     "memory_per_sequence_s",

@@ -36,7 +36,8 @@ def truth(scaled: PhaseModel) -> PhaseModel:
             "compute_per_sequence_s": 1.3 * latency.compute_per_sequence_s,
         }
     )
-    power = scaled.power.model_copy(update={"weights_j": 1.4 * scaled.power.weights_j, "idle_gpu_w": 90.0})
+    energies = {name: 1.4 * getattr(scaled.power, name) for name in ("weights_j", "context_token_j")}
+    power = scaled.power.model_copy(update={**energies, "idle_gpu_w": 90.0})
     return scaled.model_copy(update={"latency": {2: slower}, "power": power})
 
 
