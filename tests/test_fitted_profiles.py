@@ -1,0 +1,77 @@
+"""Tests of the profiles that the package ships beside that of the paper's machines, as data."""
+
+import numpy as np
+import pytest
+
+from dynaopt.curve_build import build_curve
+from dynaopt.instance_simulator import engine_of
+from dynaopt.level_errors import level_errors
+from dynaopt.phase_model import read_phase_model
+from dynaopt.profile import slo_rates_rps
+from dynaopt.profile_build import read_build_spec
+from dynaopt.profile_io import list_profiles, read_profile
+from dynaopt.request_class import REQUEST_CLASSES
+from dynaopt.workload import make_workload
+
+NAMES = [name for name in list_profiles() if name not in ("llama2-70b-h100", "tiny")]
+LONGEST_TOKENS = 9000
+
+
+def test_there_are_others() -> None:
+    """Tests both BLOOMs; that the tests below have something to test."""
+    assert {"bloom-176b-h100", "bloom-176b-a100"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_curves_are_there(name: str) -> None:
+    """Tests a curve for every configuration and workload but where a long request never fits into the KV cache."""
+    profile, spec, model = read_profile(name), read_build_spec(name), read_phase_model(name)
+    wanted = {(tp, mhz, work) for tp in model.tps for mhz in spec.frequencies_mhz for work in spec.workloads}
+    missing = wanted - set(profile.curves)
+    assert not set(profile.curves) - wanted
+    assert all(model.kv_capacity_tokens(tp) < LONGEST_TOKENS for tp, _, _ in missing)
+    assert len(profile.metadata.engine_options) == len(profile.curves)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_phase_model_is_the_fitted_one(name: str) -> None:
+    """Tests that the profile carries the phase model that it was built from, and names what it was built for."""
+    profile, spec = read_profile(name), read_build_spec(name)
+    assert profile.phase_model == read_phase_model(name)
+    assert profile.metadata.power == spec.power
+    bases = {p.quantity: p.basis for p in profile.metadata.provenance}
+    assert bases["load.csv, mix.csv: power and latencies at load"] == "modelled"
+    assert any(quantity.startswith("phase model: ") for quantity in bases)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_class_can_be_served(name: str) -> None:
+    """Tests that at the highest clock every class keeps the spec's objectives somewhere."""
+    profile, spec = read_profile(name), read_build_spec(name)
+    kept = slo_rates_rps(profile, spec.slo)
+    highest = max(spec.frequencies_mhz)
+    assert {work for _, mhz, work in kept if mhz == highest} >= set(REQUEST_CLASSES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lines_meet_the_levels_between(name: str) -> None:
+    """Tests power with a level left out within 2.5 % (within 2 % where five times as many requests were simulated)."""
+    errors = level_errors(read_profile(name)).set_index("quantity")
+    assert errors.loc["power", "worst_in_value"] < 0.025
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_curve_can_be_built_again(name: str) -> None:
+    """Tests SS on the most GPUs at the highest clock, digit by digit."""
+    profile, spec, model = read_profile(name), read_build_spec(name), read_phase_model(name)
+    tp, mhz = max(model.tps), max(spec.frequencies_mhz)
+    budget = next(
+        o.token_budget
+        for o in profile.metadata.engine_options
+        if (o.tp, o.frequency_mhz, o.request_class) == (tp, mhz, "SS")
+    )
+    workload = make_workload("SS", spec.cut_points, spec.slo, size=spec.requests_per_level, seed=0)
+    engine = engine_of(model, tp, mhz, budget, spec.max_num_seqs)
+    again, shipped = build_curve(engine, workload, spec.slo, tp=tp, frequency_mhz=mhz), profile.curve(tp, mhz, "SS")
+    for values in ("rate_rps", "power_w", "ttft_p99_s", "tbt_p99_s"):
+        assert np.array_equal(getattr(again, values), getattr(shipped, values)), values
