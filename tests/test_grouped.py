@@ -62,7 +62,8 @@ def _renamed(curve: LoadCurve, name: str) -> LoadCurve:
 def test_no_grouping_serves_with_less(cluster: dict[str, object]) -> None:
     """Tests random rates: never more serving energy than the plan by class or either rival, window by window."""
     rng = np.random.default_rng(3)
-    rates = {c: (share * rng.uniform(0.1, 20, 12)).tolist() for c, share in SHARES.items()}
+    total = rng.uniform(0.3, 30, 12)
+    rates = {c: (share * total * rng.uniform(0.95, 1.05, 12)).tolist() for c, share in SHARES.items()}
     case = make_policy_case(make_two_kinds(), rates, headroom=0.1, **cluster)
     schedule = Grouped().plan(case)
     assert check(schedule, profiles=case.profiles) == []
@@ -83,3 +84,14 @@ def test_too_few_gpus_for_any_grouping_are_told() -> None:
     case = make_policy_case(make_policy_profile(TP8, TP2), {"SS": [500.0], "LL": [500.0]})
     with pytest.raises(NoSolutionError, match="64 GPUs are too few for any grouping at 2024-05-12 00:00"):
         Grouped().plan(case)
+
+
+def test_a_mix_of_other_requests_is_not_trusted() -> None:
+    """Tests 0.1, 0.1 and 0.3 requests/s, of which the mix takes 0.35 for another class: SS and SM share a TP2 by class.
+
+    That is 120 + 30 W, the mix S being too far as well, and 800 + 300 W for LL, where its own mix L is near: 120 + 45.
+    """
+    case = make_policy_case(make_two_kinds(), {"SS": [0.1], "SM": [0.1], "LL": [0.3]})
+    schedule = Grouped().plan(case)
+    assert power_w(schedule) == [150 + 165]
+    assert set(schedule.routes["pool"]) == {"SM", f"{MIX}-L"}

@@ -80,7 +80,7 @@ def test_what_has_more_freedom_serves_with_no_more(better: str, worse: str, serv
 def test_the_solver_of_our_own_may_be_named() -> None:
     """Tests that a solver's plan is found by name, and what is no policy is refused with all that there are."""
     assert get_policy("plan-highs").name == "plan-highs"
-    with pytest.raises(UnknownNameError, match="one of spread-single-pool, .*, got 'everything'"):
+    with pytest.raises(UnknownNameError, match=r"one of spread-single-pool, .*, got 'everything'"):
         get_policy("everything")
     with pytest.raises(UnknownNameError, match="got 'gurobi'"):
         get_policy("plan-gurobi")

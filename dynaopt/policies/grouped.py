@@ -3,7 +3,8 @@
 The window problem knows pools by class only. Where little arrives, nine pools of part-filled instances take more than
 one that all classes share, and no promotion gets there: a promoted request counts as one of the longer class. So each
 length of inputs may be served by the pool of its mix, and everything by that of the whole mix; of the nine groupings
-the cheapest that fits is taken. Each is solved by itself, so that none of them alone serves with less.
+the cheapest that fits is taken. Each is solved by itself, so that none of them alone serves with less. A pool of a mix
+is passed over where what comes is too far from the mix that its curves were taken with: they would promise too much.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dynaopt.allocation import Allocation
@@ -28,6 +30,9 @@ from dynaopt.request_class import LENGTHS, MIX_PREFIX, REQUEST_CLASSES
 from dynaopt.schedule import ALLOCATION_COLUMNS, ROUTE_COLUMNS, Schedule
 from dynaopt.solvers import get_solver
 from dynaopt.tables import Column
+
+MOST_MIX_DISTANCE = 0.1
+"""Most requests, as a share, that the curves of a mix may take for another class."""
 
 
 class Grouped:
@@ -55,7 +60,7 @@ class Grouped:
         return assemble(case, self.name, answers.groups(), answers.routes(), time.perf_counter() - began_s)
 
     def _solve(self, case: Case, mixed: Sequence[_Mixed], window: int, answers: _Collected) -> None:
-        found = [one.windows.solve(window) for one in mixed]
+        found = [one.solve(window) for one in mixed]
         best, least_w = None, np.inf
         for chosen in _groupings(mixed):
             parts = [part for n in chosen if (part := found[n]) is not None]
@@ -90,11 +95,16 @@ class _Mixed:
     letters: tuple[str, ...]
     pools: list[ServedPool]
     windows: PoolWindows
+    is_rough: npt.NDArray[np.bool_]
+
+    def solve(self, window: int) -> PoolsAnswer | None:
+        """Return the cheapest instances; None where GPUs do not suffice, or the curves are of too different a mix."""
+        return None if self.is_rough[window] else self.windows.solve(window)
 
 
 def _mixed(case: Case) -> list[_Mixed]:
     whole = mix_pools(case, by_input=False)
-    found = [_Mixed(LENGTHS, whole, PoolWindows(case, whole))]
+    found = [_make_mixed(case, LENGTHS, whole)]
     try:
         by_input = mix_pools(case, by_input=True)
     except NoSolutionError:  # a profile need not have mixes by input length
@@ -102,8 +112,13 @@ def _mixed(case: Case) -> list[_Mixed]:
     for letter in LENGTHS:
         own = [pool for pool in by_input if _input_length(pool) == letter]
         if own:
-            found.append(_Mixed((letter,), own, PoolWindows(case, own)))
+            found.append(_make_mixed(case, (letter,), own))
     return found
+
+
+def _make_mixed(case: Case, letters: tuple[str, ...], pools: list[ServedPool]) -> _Mixed:
+    is_rough = np.any([pool.mix_distance > MOST_MIX_DISTANCE for pool in pools], axis=0)
+    return _Mixed(letters, pools, PoolWindows(case, pools), is_rough)
 
 
 def _input_length(pool: ServedPool) -> str:
