@@ -88,7 +88,7 @@ class Run:
     power_w: float
     ttft_s: FloatArray
     group: IntArray
-    token_gaps: FloatArray
+    token_gaps: IntArray
     num_iterations: int
 
     def ttft_quantile_s(self, q: float, group: int | None = None) -> float:

@@ -75,7 +75,7 @@ class EngineTable:
 def _make_engines(model: PhaseModel, options: list[EngineOptions]) -> Engines:
     coefficients = [model.coefficients(o.tp, o.frequency_mhz) for o in options]
     return Engines(
-        coefficients=np.array(coefficients, float).reshape(len(options), -1),
+        coefficients=np.array(coefficients) if coefficients else np.zeros((0, 0)),
         idle_power_w=np.array([model.idle_power_w(o.tp, o.frequency_mhz) for o in options], float),
         kv_capacity_tokens=np.array([o.kv_capacity_tokens for o in options], np.int64),
         token_budget=np.array([o.token_budget for o in options], np.int64),

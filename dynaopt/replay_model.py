@@ -11,6 +11,7 @@ from dynaopt.replay_engines import EngineTable
 from dynaopt.replay_fleet import Running, hand_over, start_up_energy_j
 from dynaopt.replay_options import ReplayOptions
 from dynaopt.replay_state import (
+    ARRIVED,
     NUM_CLASSES,
     Arrivals,
     IntArray,
@@ -151,9 +152,18 @@ class ModelReplay:
         self._take_energy(window)
 
     def finish(self) -> None:
-        """Let every instance finish what it has; that energy counts for the last window."""
+        """Let every instance finish what it has; that energy counts for the last window.
+
+        Raises
+        ------
+        RuntimeError
+            If a request is neither finished nor lost, which would be a fault of the replay.
+        """
         self._let_finish(list(self._groups))
         self._take_energy(len(self.plans) - 1)
+        arrived, finished = self.num_arrived.sum(axis=0), self.tally.kept[:, :, ARRIVED].sum(axis=0)
+        if not np.array_equal(arrived, finished + self.num_lost):
+            raise RuntimeError(f"Of {arrived} requests {finished} finished and {self.num_lost} were lost.")
 
     def _serve(self, arrivals: Arrivals, begin_s: float, end_s: float) -> None:
         stranded = np.zeros(len(arrivals.arrival_s), np.int64)
@@ -167,7 +177,7 @@ class ModelReplay:
             if reason != DONE:
                 self._world = with_more_slots(self._world) if reason == NEEDS_SLOTS else with_longer_queues(self._world)
         again = np.concatenate(left)
-        self._pending = Arrivals(*(array[again] for array in arrivals))
+        self._pending = Arrivals._make(array[again] for array in arrivals)
 
     def _arrivals(self, part: RequestPart | None, offset_s: float, window: int) -> Arrivals:
         if part is None:
@@ -183,7 +193,7 @@ class ModelReplay:
         )
         self.num_arrived[window] += np.bincount(request_class, minlength=NUM_CLASSES)
         self._world = with_longer_outputs(self._world, int(new.output_tokens.max(initial=1)))
-        return Arrivals(*(np.concatenate(pair) for pair in zip(self._pending, new, strict=True)))
+        return Arrivals._make(np.concatenate(pair) for pair in zip(self._pending, new, strict=True))
 
     def _reconfigure(self, plan: WindowPlan, window: int, begin_s: float) -> None:
         """Hand the instances over to the groups of a window, start new ones, let others finish and stop."""

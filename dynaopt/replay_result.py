@@ -156,9 +156,9 @@ def _classes(schedule: Schedule, replays: Mapping[str, ModelReplay]) -> pd.DataF
         for c, request_class in enumerate(REQUEST_CLASSES):
             row = _row([replay], np.array([c]), duration_s)
             bounds = {"ttft_slo_s": replay.slo.ttft_s[c], "tbt_slo_s": replay.slo.tbt_s[c]}
-            rows.append({"model": model, "request_class": request_class} | row | bounds)
+            rows.append({"model": model, "request_class": request_class, **row, **bounds})
     whole = _row(list(replays.values()), np.arange(len(REQUEST_CLASSES)), duration_s)
-    rows.append({"model": "", "request_class": "all"} | whole)
+    rows.append({"model": "", "request_class": "all", **whole})
     frame = pd.DataFrame(rows)
     return frame[(frame["num_requests"] > 0) | (frame["request_class"] == "all")].reset_index(drop=True)
 

@@ -140,7 +140,7 @@ def expected_s(world: World, i: int, slot: int, now_s: float) -> float:
         wait_s += rounds * iteration(engine.coefficients, budget, mean_context, batch, context)[0]
     if rest > 0:
         wait_s += iteration(engine.coefficients, rest, mean_context, batch, context)[0]
-    return wait_s
+    return float(wait_s)
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]
@@ -185,7 +185,7 @@ def wait_if_sent_s(world: World, i: int, slot: int, now_s: float) -> float:
     """
     if not has_room(world, i, slot):
         return np.inf
-    return expected_s(world, i, slot, now_s)
+    return float(expected_s(world, i, slot, now_s))
 
 
 @njit  # type: ignore[untyped-decorator]

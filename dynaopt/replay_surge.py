@@ -40,7 +40,7 @@ def larger_in_time(world: World, pool: int, slot: int, now_s: float) -> int:
         if other != pool:
             i, wait_s = soonest(world, other, slot, now_s, -1)
             if i >= 0 and now_s + wait_s <= latest_s(world, slot):
-                return i
+                return int(i)
     return -1
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynaopt.deadline_queue import pop, push
+from dynaopt.deadline_queue import pop, push, remove
 
 
 def _drain(heap: np.ndarray, size: int, deadline_s: np.ndarray) -> list[int]:
@@ -52,3 +52,17 @@ def test_behaves_like_a_sorted_list(steps: list[int | None]) -> None:
             size = pop(heap, size, deadline_s)
         assert size == len(model)
     assert _drain(heap, size, deadline_s) == [request for _, request in model]
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=30), st.data())
+def test_removed_request_is_gone_and_the_others_keep_their_order(deadlines: list[int], data: st.DataObject) -> None:
+    """Tests any request of any queue, with equal deadlines among them."""
+    deadline_s = np.array(deadlines, dtype=float)
+    heap = np.empty(len(deadlines), dtype=np.int64)
+    size = 0
+    for request in range(len(deadlines)):
+        size = push(heap, size, deadline_s, request)
+    gone = data.draw(st.integers(0, len(deadlines) - 1))
+    size = remove(heap, size, deadline_s, gone)
+    expected = sorted((d, r) for r, d in enumerate(deadlines) if r != gone)
+    assert _drain(heap, size, deadline_s) == [r for _, r in expected]

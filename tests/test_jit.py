@@ -1,6 +1,9 @@
 """Tests compilation."""
 
-from dynaopt.jit import compiled
+from pathlib import Path
+from types import ModuleType
+
+from dynaopt.jit import compiled, sources_digest
 
 
 @compiled
@@ -23,3 +26,16 @@ def test_division_by_zero_is_infinite_as_in_numpy() -> None:
         return 1 / x
 
     assert inverse(0.0) == float("inf")
+
+
+def test_digest_changes_with_any_of_the_sources(tmp_path: Path) -> None:
+    """Tests two modules: the same digest twice, and another when either of them has changed."""
+    modules = [ModuleType("one"), ModuleType("two")]
+    for module in modules:
+        module.__file__ = str(tmp_path / f"{module.__name__}.py")
+        Path(module.__file__).write_text("x = 1\n")
+    before = sources_digest(*modules)
+    assert sources_digest(*modules) == before
+    assert sources_digest(modules[0]) != before
+    Path(str(modules[1].__file__)).write_text("x = 2\n")
+    assert sources_digest(*modules) != before

@@ -12,6 +12,9 @@ FORBIDDEN = {
     "formulation": ("solvers", "horizon", "check"),
     "problem": ("solvers", "formulation", "result", "horizon", "check"),
     "result": ("solvers", "formulation", "horizon", "check"),
+    "replay": ("solvers", "formulation", "horizon", "check", "pruning"),
+    "replay_model": ("solvers", "formulation", "horizon", "check", "pruning"),
+    "replay_result": ("solvers", "formulation", "horizon", "check", "pruning"),
     "errors": ("",),
 }
 
