@@ -1,15 +1,20 @@
 """Tests of the profiles that the package ships beside that of the paper's machines, as data."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from dynaopt.curve_build import build_curve
 from dynaopt.instance_simulator import engine_of
 from dynaopt.level_errors import level_errors
+from dynaopt.phase_errors import compare_all
 from dynaopt.phase_model import read_phase_model
+from dynaopt.phase_reference import SHIPPED_POINTS, read_points
 from dynaopt.profile import slo_rates_rps
 from dynaopt.profile_build import read_build_spec
 from dynaopt.profile_io import list_profiles, read_profile
+from dynaopt.profile_validate import summarise
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.workload import make_workload
 
@@ -75,3 +80,15 @@ def test_a_curve_can_be_built_again(name: str) -> None:
     again, shipped = build_curve(engine, workload, spec.slo, tp=tp, frequency_mhz=mhz), profile.curve(tp, mhz, "SS")
     for values in ("rate_rps", "power_w", "ttft_p99_s", "tbt_p99_s"):
         assert np.array_equal(getattr(again, values), getattr(shipped, values)), values
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_docs_carry_the_errors(name: str) -> None:
+    """Tests that `docs/profiles-fitted.md` has each row of the profile's fit errors, with the errors of today."""
+    text = (Path(__file__).parents[1] / "docs" / "profiles-fitted.md").read_text(encoding="utf-8")
+    section = text[text.index(f"### {name}\n") :].split("\n### ")[0]
+    points = read_points(SHIPPED_POINTS / name, partial=True)
+    for row in summarise(compare_all(read_phase_model(name), points)).itertuples():
+        (printed,) = [line for line in section.splitlines() if line.startswith(f"  {row.quantity}  ")]
+        for error in (row.mean_error, row.max_error, row.held_out_mean_error, row.held_out_max_error):
+            assert np.isnan(error) or f" {error:.2%} " in printed, row.quantity
