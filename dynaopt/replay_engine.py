@@ -179,6 +179,8 @@ def _make_kernel(digest: str) -> RunWindow:
                 continue
             bring_to(world, i, now_s)
             if world.rules.checks_deadline and now_s + wait_if_sent_s(world, i, slot, now_s) > latest_s(world, slot):
+                for other in members:
+                    bring_to(world, other, now_s)
                 i = _rather(world, slot, i, pool, now_s)
             take_turn(world.instances, i, now_s)
             enqueue(world.fleet, i, world.slots, slot)

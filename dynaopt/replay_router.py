@@ -195,7 +195,7 @@ def soonest(world: World, pool: int, slot: int, now_s: float, apart_from: int) -
     Parameters
     ----------
     world, pool
-        Where to look; instances are brought to `now_s`.
+        Where to look; its instances are brought to `now_s`.
     slot
         The request, from the start of its prompt.
     now_s
@@ -218,7 +218,6 @@ def soonest(world: World, pool: int, slot: int, now_s: float, apart_from: int) -
         i = pools.members[k]
         if i == apart_from or world.engines.kv_capacity_tokens[world.instances.engine[i]] < need:
             continue
-        bring_to(world, i, now_s)
         wait_s = wait_if_sent_s(world, i, slot, now_s)
         if best < 0 or wait_s < least:
             best, least = int(i), wait_s
