@@ -27,6 +27,7 @@ _OPTION_OF_KEYWORD = {
     "fixed_mix": "--fixed-mix",
     "solver": "--solver",
     "solvers": "--solver",
+    "policies": "--policies",
     "time_limit_s": "--time-limit",
     "gap_tolerance": "--gap",
     "workers": "--workers",

@@ -104,5 +104,5 @@ def test_missing_mixes_are_told() -> None:
     """Tests a profile without any mix, and one without mixes by input length."""
     with pytest.raises(NoSolutionError, match="no curves of a whole mix"):
         Replanned(by_input=False).plan(make_policy_case(make_policy_profile(TP8, mixes={}), RATES))
-    with pytest.raises(NoSolutionError, match="no curves of ALL-chat-S"):
+    with pytest.raises(NoSolutionError, match="no curves of mixes by input length"):
         Replanned(by_input=True).plan(make_policy_case(make_policy_profile(TP8), RATES))

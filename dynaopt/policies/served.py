@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -159,19 +159,30 @@ def mix_pools(case: Case, *, by_input: bool) -> list[ServedPool]:
     """
     found = []
     for part in case.models():
-        whole, _ = nearest_mix(part.profile, part.rate_rps)
-        names = [f"{whole.name}-{letter}" for letter in LENGTHS] if by_input else [whole.name]
         mixes = {mix.name: mix for mix in part.profile.metadata.mixes}
+        if by_input:
+            names = [f"{_nearest_service(part)}-{letter}" for letter in LENGTHS]
+        else:
+            names = [nearest_mix(part.profile, part.rate_rps)[0].name]
         left = set(np.flatnonzero(part.rate_rps.any(axis=0)).tolist())
-        for name in names:
-            if name not in mixes:
-                raise NoSolutionError(f"profile {part.profile.name} has no curves of {name}")
+        for name in (name for name in names if name in mixes):  # a service need not have inputs of every length
             classes = [n for n in sorted(left) if mixes[name].shares.get(REQUEST_CLASSES[n], 0.0) > 0]
             if classes:
                 found.append(serve(case, part, name, classes))
                 left -= set(classes)
         found += [serve(case, part, REQUEST_CLASSES[n], [n]) for n in sorted(left)]
     return found
+
+
+def _nearest_service(part: ModelDemand) -> str:
+    """Return the name of the mix nearest to a demand among those that are cut by input length too."""
+    metadata = part.profile.metadata
+    names = {mix.name for mix in metadata.mixes}
+    whole = tuple(mix for mix in metadata.mixes if any(f"{mix.name}-{letter}" in names for letter in LENGTHS))
+    if not whole:
+        raise NoSolutionError(f"profile {part.profile.name} has no curves of mixes by input length")
+    profile = replace(part.profile, metadata=metadata.model_copy(update={"mixes": whole}))
+    return nearest_mix(profile, part.rate_rps)[0].name
 
 
 def serve(case: Case, part: ModelDemand, name: str, classes: Iterable[int]) -> ServedPool:
