@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -82,25 +84,26 @@ class Gpu:
 def known_gpus() -> tuple[Gpu, ...]:
     """Return the GPUs in the table that the package ships."""
     table = read_table(GPU_FILE, _COLUMNS, key=["gpu"])
-    return tuple(
-        Gpu(
-            name=row.gpu,
-            tdp_w=row.tdp_w,
-            memory_bytes=row.memory_gb * 1e9,
-            bandwidth_bytes_per_s=row.memory_bandwidth_tb_s * 1e12,
-            bf16_flops=row.dense_bf16_tflops * 1e12,
-            fp8_flops=None if pd.isna(row.dense_fp8_tflops) else row.dense_fp8_tflops * 1e12,
-            max_frequency_mhz=row.max_sm_clock_mhz,
-            gpus_per_server=row.gpus_per_server,
-            no_model_w=row.no_model_w,
-            idle_w=row.idle_w,
-            idle_basis=row.idle_basis,
-            idle_source=row.idle_source,
-            read_efficiency=row.read_efficiency,
-            read_basis=row.read_basis,
-            phase_model=row.phase_model,
-        )
-        for row in table.itertuples(index=False)
+    return tuple(_gpu(row) for row in table.to_dict("records"))
+
+
+def _gpu(row: Mapping[Hashable, Any]) -> Gpu:
+    return Gpu(
+        name=row["gpu"],
+        tdp_w=row["tdp_w"],
+        memory_bytes=row["memory_gb"] * 1e9,
+        bandwidth_bytes_per_s=row["memory_bandwidth_tb_s"] * 1e12,
+        bf16_flops=row["dense_bf16_tflops"] * 1e12,
+        fp8_flops=None if pd.isna(row["dense_fp8_tflops"]) else row["dense_fp8_tflops"] * 1e12,
+        max_frequency_mhz=row["max_sm_clock_mhz"],
+        gpus_per_server=row["gpus_per_server"],
+        no_model_w=row["no_model_w"],
+        idle_w=row["idle_w"],
+        idle_basis=row["idle_basis"],
+        idle_source=row["idle_source"],
+        read_efficiency=row["read_efficiency"],
+        read_basis=row["read_basis"],
+        phase_model=row["phase_model"],
     )
 
 

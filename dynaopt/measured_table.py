@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +64,19 @@ def read_load_table(path: str | Path, defaults: Mapping[str, Any]) -> dict[Confi
     return levels
 
 
-def _level(where: str, row: Mapping[str, Any]) -> MeasuredLevel:
+def _level(where: str, row: Mapping[Hashable, Any]) -> MeasuredLevel:
     start, end = row.get("start_time"), row.get("end_time")
     if start is not None and end is not None and not start < end:
         raise InvalidInputError(where, expected="an end_time after the start_time", found=f"{pd.Timestamp(end)}")
     power_w = row.get("power_w")
-    latencies = {name: float(row[name]) for name in ("ttft_p50_s", "ttft_p99_s", "tbt_p50_s", "tbt_p99_s")}
     return MeasuredLevel(
         where=where,
         rate_rps=float(row["rate_rps"]),
         power_w=None if power_w is None else float(power_w),
         start=start,
         end=end,
-        **latencies,
+        ttft_p50_s=float(row["ttft_p50_s"]),
+        ttft_p99_s=float(row["ttft_p99_s"]),
+        tbt_p50_s=float(row["tbt_p50_s"]),
+        tbt_p99_s=float(row["tbt_p99_s"]),
     )
