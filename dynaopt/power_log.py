@@ -136,7 +136,7 @@ def _times(cells: pd.Series, time_zone: str) -> pd.Series:
 
 def _refuse(path: Path, cells: pd.Series, bad: pd.Series, expected: str) -> None:
     if bad.any():
-        line = int(bad.idxmax())
+        line = int(bad.index.to_numpy()[bad.to_numpy().argmax()])
         raise InvalidInputError(location(path, line=line), expected=expected, found=f"'{cells[line]}'")
 
 
