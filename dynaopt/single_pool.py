@@ -129,8 +129,7 @@ class SinglePool:
     def schedule(self) -> Schedule:
         """Return it in the form of a plan, to be drawn and summed up beside one.
 
-        The pool is named after the mix, which is no request class, so that this schedule is for looking at and not for
-        `write_schedule`. It proves nothing: the lower bound is 0.
+        The pool is named after the mix. It proves nothing: the lower bound is 0.
         """
         profiles = [pool.profile for pool in self.pools]
         metadata = make_metadata(self.demand, profiles, slo=self.slo, cluster=self.cluster, solver=SOLVER)

@@ -95,3 +95,6 @@ def test_a_mix_of_other_requests_is_not_trusted() -> None:
     schedule = Grouped().plan(case)
     assert power_w(schedule) == [150 + 165]
     assert set(schedule.routes["pool"]) == {"SM", f"{MIX}-L"}
+    loose = Grouped(most_mix_distance=0.4).plan(case)
+    assert set(loose.routes["pool"]) == {MIX}
+    assert power_w(loose) == [120 + 75]

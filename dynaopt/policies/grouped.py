@@ -32,7 +32,7 @@ from dynaopt.solvers import get_solver
 from dynaopt.tables import Column
 
 MOST_MIX_DISTANCE = 0.1
-"""Most requests, as a share, that the curves of a mix may take for another class."""
+"""Most requests of a window, as a share, that the curves of a mix may take for another class, unless said otherwise."""
 
 
 class Grouped:
@@ -42,18 +42,21 @@ class Grouped:
     ----------
     solver
         Who solves the pools by class; one of `dynaopt.solver_names`.
+    most_mix_distance
+        Most requests of a window, as a share, that the curves of a mix may take for another class.
     """
 
     name = "plan-grouped"
     title = "plan with mixed pools"
 
-    def __init__(self, solver: str = "greedy") -> None:
+    def __init__(self, solver: str = "greedy", *, most_mix_distance: float = MOST_MIX_DISTANCE) -> None:
         self._solver = get_solver(solver)
+        self._most_mix_distance = most_mix_distance
 
     def plan(self, case: Case) -> Schedule:
         """Solve every grouping of every window; see `Policy.plan`."""
         began_s = time.perf_counter()
-        mixed = _mixed(case)
+        mixed = _mixed(case, self._most_mix_distance)
         answers = _Collected(mixed)
         for window in range(case.demand.num_windows):
             self._solve(case, mixed, window, answers)
@@ -102,9 +105,9 @@ class _Mixed:
         return None if self.is_rough[window] else self.windows.solve(window)
 
 
-def _mixed(case: Case) -> list[_Mixed]:
+def _mixed(case: Case, most_distance: float) -> list[_Mixed]:
     whole = mix_pools(case, by_input=False)
-    found = [_make_mixed(case, LENGTHS, whole)]
+    found = [_make_mixed(case, LENGTHS, whole, most_distance)]
     try:
         by_input = mix_pools(case, by_input=True)
     except NoSolutionError:  # a profile need not have mixes by input length
@@ -112,12 +115,12 @@ def _mixed(case: Case) -> list[_Mixed]:
     for letter in LENGTHS:
         own = [pool for pool in by_input if _input_length(pool) == letter]
         if own:
-            found.append(_make_mixed(case, (letter,), own))
+            found.append(_make_mixed(case, (letter,), own, most_distance))
     return found
 
 
-def _make_mixed(case: Case, letters: tuple[str, ...], pools: list[ServedPool]) -> _Mixed:
-    is_rough = np.any([pool.mix_distance > MOST_MIX_DISTANCE for pool in pools], axis=0)
+def _make_mixed(case: Case, letters: tuple[str, ...], pools: list[ServedPool], most_distance: float) -> _Mixed:
+    is_rough = np.any([pool.mix_distance > most_distance for pool in pools], axis=0)
     return _Mixed(letters, pools, PoolWindows(case, pools), is_rough)
 
 
