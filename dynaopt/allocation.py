@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -92,7 +92,7 @@ def make_allocation(problem: Problem, loads: Iterable[Load], flows: Iterable[tup
     problem
         What was solved.
     loads
-        The instances. Those of zero count are left out.
+        The instances. Those of zero count are left out; those alike in all, load included, become one group.
     flows
         Triples (class, pool, requests per second) of indices into `problem.pools`. Zero flows are left out.
 
@@ -101,10 +101,12 @@ def make_allocation(problem: Problem, loads: Iterable[Load], flows: Iterable[tup
     Allocation
         With its groups and routes in the order of the pools.
     """
-    kept = sorted(
-        (load for load in loads if load.num_instances > 0),
-        key=lambda n: (n.pool, n.option.tp, n.option.frequency_mhz, n.rate_rps),
-    )
+    alike: dict[tuple[int, int, int, float], Load] = {}
+    for load in loads:
+        key = (load.pool, load.option.tp, load.option.frequency_mhz, load.rate_rps)
+        before = alike[key].num_instances if key in alike else 0
+        alike[key] = replace(load, num_instances=load.num_instances + before)
+    kept = [alike[key] for key in sorted(alike) if alike[key].num_instances > 0]
     groups = tuple(_group(problem.pools[n.pool], n) for n in kept)
     routes = tuple(
         Route(

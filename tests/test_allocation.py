@@ -47,3 +47,13 @@ def test_promoted_requests_name_class_and_pool() -> None:
     allocation = make_allocation(problem, loads, [(8, 8, 0.5), (0, 8, 0.5)])
     assert [g.pool for g in allocation.groups] == ["SS", "LL"]
     assert [(r.request_class, r.pool) for r in allocation.routes] == [("SS", "LL"), ("LL", "LL")]
+
+
+def test_alike_instances_become_one_group() -> None:
+    """Tests that 2 + 1 instances at 3 requests/s are one group of three, and one at 1 stays apart: 3 x 350 + 200 W."""
+    problem = make_problem(TINY, {"SS": 10})
+    option = problem.pools[0].options[0]
+    loads = [Load(pool=0, option=option, num_instances=n, rate_rps=r) for n, r in ((2, 3.0), (1, 1.0), (1, 3.0))]
+    allocation = make_allocation(problem, loads, [(0, 0, 10.0)])
+    assert [(g.num_instances, g.rate_per_instance_rps) for g in allocation.groups] == [(1, 1.0), (3, 3.0)]
+    assert allocation.power_w == pytest.approx(1250)
