@@ -117,15 +117,13 @@ class ServedPool:
         return pd.DataFrame(values)
 
 
-def class_pools(case: Case, *, every: bool = False) -> list[ServedPool]:
-    """Give every class a pool of its own.
+def class_pools(case: Case) -> list[ServedPool]:
+    """Give every class that arrives a pool of its own.
 
     Parameters
     ----------
     case
         What arrives.
-    every
-        Whether classes of which nothing arrives have one too; not by default.
 
     Raises
     ------
@@ -136,7 +134,7 @@ def class_pools(case: Case, *, every: bool = False) -> list[ServedPool]:
         serve(case, part, c, [n])
         for part in case.models()
         for n, c in enumerate(REQUEST_CLASSES)
-        if every or part.rate_rps[:, n].any()
+        if part.rate_rps[:, n].any()
     ]
 
 
