@@ -108,6 +108,7 @@ def objective_of(schedule: Schedule) -> Objective | None:
         return None
 
     def rate(name: str) -> float | PriceSeries | None:
+        """Read one of the recorded prices: a number, or the series that it came from."""
         given = getattr(record, name)
         if not isinstance(given, Source):
             return given  # type: ignore[no-any-return]

@@ -160,6 +160,7 @@ def _check_scale(factor: float, *, is_replayed: bool) -> None:
 
 def _run(case: Case, policies: Sequence[Policy], folder: Path, requests: RequestOptions | None) -> list[PolicyOutcome]:
     def send(schedule: Schedule) -> ReplayResult:
+        """Replay one schedule with the requests that were asked for."""
         assert requests is not None
         streams = find_requests(schedule, case.profiles, requests)
         return replay(schedule, streams, case.profiles, seed=requests.seed)

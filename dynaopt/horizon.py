@@ -176,6 +176,7 @@ def _solve(
     progress(len(done), len(windows), power_w * window_s)
 
     def keep(part: Answers) -> None:
+        """Take in a finished chunk, on disk first."""
         nonlocal power_w
         if journal:
             journal.write(part)

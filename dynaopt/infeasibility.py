@@ -35,6 +35,7 @@ class _Clock:
     deadline_s: float
 
     def solve(self, model: LinearModel | None, seconds: float, gap: float = 0.0) -> Least | None:
+        """Minimise a program in at most so many seconds and until the deadline, which raises once it has passed."""
         left_s = self.deadline_s - time.perf_counter()
         if left_s <= 0:
             raise _OutOfTimeError

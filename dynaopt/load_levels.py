@@ -103,6 +103,7 @@ def sample_curve(measure: Measure, unloaded: FloatArray, limits: Limits, *, gues
         return seen[load]
 
     def passes(load: float) -> bool:
+        """Tell whether the curve goes on at a load."""
         return bool(np.all(at(load) <= limits.stop))
 
     last = rounded(find_last(passes, guess, step=_LAST_STEP, within=_LAST_WITHIN), _DIGITS)

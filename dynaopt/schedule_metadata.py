@@ -62,6 +62,7 @@ def make_metadata(
     by_name = {name: str(path) for name, path in (paths or {}).items()}
 
     def source(item: Demand | Profile, content_sha256: str) -> Source:
+        """Describe an input with the path that was given for it."""
         path = by_name.get(item.name)
         return Source(name=item.name, path=path, sha256=item.sha256, content_sha256=content_sha256)
 

@@ -254,6 +254,7 @@ def best_single_pool(
     prices = (objective or Objective()).over(demand.starts, demand.window_s)
 
     def costs(pool: MixPool) -> float:
+        """Count what a pool adds to the objective over the horizon."""
         beyond_unused_w = pool.power_w - pool.num_gpus * _unused_gpu_w(pool.profile, wanted)
         used = np.full(demand.num_windows, float(pool.num_gpus))
         return float(prices.objective(beyond_unused_w * demand.window_s, used).sum())

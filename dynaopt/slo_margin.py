@@ -96,6 +96,7 @@ def _margins(
     rates_rps: FloatArray, bounds: list[tuple[FloatArray, float]], peak_rps: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     def latency_factor(load_rps: FloatArray) -> FloatArray:
+        """Give the factor on all latencies at which the first bound breaks, at each load."""
         factors = [bound / worst_up_to(rates_rps, values, load_rps) for values, bound in bounds]
         return np.asarray(np.min(factors, axis=0), dtype=np.float64)
 

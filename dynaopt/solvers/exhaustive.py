@@ -150,17 +150,20 @@ class _Program:
     row_upper: list[float] = field(default_factory=list)
 
     def variable(self, *, cost: float = 0.0, upper: float = 1.0, integer: bool = False) -> int:
+        """Add a variable from 0 to `upper` and return its column."""
         self.cost.append(cost)
         self.upper.append(upper)
         self.integer.append(int(integer))
         return len(self.cost) - 1
 
     def row(self, terms: list[tuple[int, float]], lower: float, upper: float) -> None:
+        """Add a row of pairs of a column and its coefficient."""
         self.cells += [(len(self.row_lower), column, value) for column, value in terms]
         self.row_lower.append(lower)
         self.row_upper.append(upper)
 
     def solve(self) -> np.ndarray | None:
+        """Return the values of the optimum; None when there is none."""
         row, column, value = zip(*self.cells, strict=True)
         matrix = coo_array((value, (row, column)), shape=(len(self.row_lower), len(self.cost))).tocsr()
         answer = milp(
