@@ -23,8 +23,8 @@ LONGEST_TOKENS = 9000
 
 
 def test_there_are_others() -> None:
-    """Tests both BLOOMs; that the tests below have something to test."""
-    assert {"bloom-176b-h100", "bloom-176b-a100"} <= set(NAMES)
+    """Tests that five are shipped: that the tests below have something to test."""
+    assert len(NAMES) >= 5
 
 
 @pytest.mark.parametrize("name", NAMES)
