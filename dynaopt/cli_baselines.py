@@ -10,7 +10,6 @@ from dynaopt.profile import Profile
 from dynaopt.schedule import Schedule
 from dynaopt.single_pool import SinglePool, best_single_pool, single_pool
 
-USUAL_TP, USUAL_FREQUENCY_MHZ = 8, 1980
 # From this share of requests that the mix's curve takes for another class, the comparison is more rough than fair.
 _MIX_DISTANCE_TOLD = 0.1
 
@@ -34,11 +33,8 @@ def find_baselines(schedule: Schedule, profiles: Sequence[Profile]) -> tuple[dic
     """
     demand, slo = schedule.demand, schedule.metadata.slo
     cluster, objective = schedule.metadata.cluster.model_dump(), objective_of(schedule)
-    usual = f"single pool, TP{USUAL_TP} at {USUAL_FREQUENCY_MHZ} MHz"
     ways: dict[str, Callable[[], SinglePool]] = {
-        usual: lambda: single_pool(
-            demand, profiles, slo=slo, tp=USUAL_TP, frequency_mhz=USUAL_FREQUENCY_MHZ, **cluster
-        ),
+        "single pool": lambda: single_pool(demand, profiles, slo=slo, **cluster),
         "best single pool": lambda: best_single_pool(demand, profiles, slo=slo, objective=objective, **cluster),
     }
     baselines: dict[str, Schedule] = {}
@@ -49,7 +45,7 @@ def find_baselines(schedule: Schedule, profiles: Sequence[Profile]) -> tuple[dic
         except (NoSolutionError, UnknownNameError) as error:
             notes.append(f"No {name}: {error}")
             continue
-        shown = name if name == usual else f"{name}{_configuration(pool)}"
+        shown = f"{name}{_configuration(pool)}"
         baselines[shown] = pool.schedule() if objective is None else priced(pool.schedule(), objective)
         notes += _notes(shown, pool)
     return baselines, list(dict.fromkeys(notes))

@@ -174,8 +174,8 @@ def single_pool(
     profiles: Profile | Sequence[Profile],
     *,
     slo: Slo | None = None,
-    tp: int = 8,
-    frequency_mhz: int = 1980,
+    tp: int | None = None,
+    frequency_mhz: int | None = None,
     **cluster: Any,
 ) -> SinglePool:
     """Size a static pool for each model for the busiest minute of a demand.
@@ -189,9 +189,9 @@ def single_pool(
     slo
         Latency objectives; Table IV of the DynamoLLM paper by default. A mix keeps them when each class keeps its own.
     tp
-        Tensor-parallel degree of the instances.
+        Tensor-parallel degree of the instances; by default the largest of each profile, as is usual today.
     frequency_mhz
-        Their clock, in MHz.
+        Their clock, in MHz; by default the highest of each profile.
     **cluster
         Fields of `Cluster`; headroom and reserve hold as they do for a plan.
 
@@ -208,11 +208,12 @@ def single_pool(
     pools = []
     for profile, rates, peaks in _by_model(demand, profiles):
         mix, distance = nearest_mix(profile, rates)
-        curve = profile.curve(tp, frequency_mhz, mix.name)
+        curve = _largest(profile, mix.name, tp, frequency_mhz)
         pool = _size(profile, curve, distance, rates, peaks, objectives, wanted)
         if pool is None:
             raise NoSolutionError(
-                f"TP{tp} at {frequency_mhz} MHz keeps the objectives of {mix.name} at no load (profile {profile.name})"
+                f"TP{curve.tp} at {curve.frequency_mhz} MHz keeps the objectives of {mix.name} at no load "
+                f"(profile {profile.name})"
             )
         pools.append(pool)
     return SinglePool(demand=demand, slo=objectives, cluster=wanted, pools=tuple(pools))
@@ -302,6 +303,16 @@ def nearest_mix(profile: Profile, rate_rps: FloatArray) -> tuple[Mix, float]:
     ]
     at = int(np.argmin(distances))
     return profile.metadata.mixes[at], distances[at]
+
+
+def _largest(profile: Profile, mix: str, tp: int | None, frequency_mhz: int | None) -> LoadCurve:
+    """Return the curve of a mix at a configuration, or of the largest degree and then the highest clock there is."""
+    if tp is not None and frequency_mhz is not None:
+        return profile.curve(tp, frequency_mhz, mix)
+    fits = [k for k in profile.of_class(mix) if tp in (None, k.tp) and frequency_mhz in (None, k.frequency_mhz)]
+    if not fits:
+        return profile.curve(tp or max(profile.tps), frequency_mhz or max(profile.frequencies_mhz), mix)
+    return max(fits, key=lambda k: (k.tp, k.frequency_mhz))
 
 
 def _size(

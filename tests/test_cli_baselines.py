@@ -42,19 +42,21 @@ def test_both_single_pools_keep_to_the_plans_options(tiny: Profile, demand: Dema
     assert best.num_requests == pytest.approx(schedule.num_requests)
 
 
+def test_the_usual_pool_is_the_profiles_largest(tiny: Profile, demand: Demand) -> None:
+    """Tests that a profile that ends at TP4 is compared with a single pool of TP4 at its highest clock."""
+    baselines, _ = find_baselines(plan(demand, tiny, workers=1), [tiny])
+    assert list(baselines) == ["single pool, TP4 at 2000 MHz", "best single pool, TP4 at 2000 MHz"]
+
+
 def test_a_missing_baseline_is_told(tiny: Profile, demand: Demand) -> None:
-    """Tests a profile without the usual configuration, and one without a mix at all."""
-    schedule = plan(demand, tiny, workers=1)
-    baselines, notes = find_baselines(schedule, [tiny])
-    assert list(baselines) == ["best single pool, TP4 at 2000 MHz"]
-    assert notes[0].startswith(f"No {USUAL}: profile tiny: expected TP (2, 4)")
+    """Tests that a profile without a mix at all is told to have no single pool, and why."""
     bare = Profile(
         metadata=tiny.metadata.model_copy(update={"mixes": ()}),
         curves={key: curve for key, curve in tiny.curves.items() if key[2] in ("SS", "LL")},
     )
     baselines, notes = find_baselines(plan(demand, bare, workers=1), [bare])
     assert baselines == {}
-    assert [note.partition(":")[0] for note in notes] == [f"No {USUAL}", "No best single pool"]
+    assert [note.partition(":")[0] for note in notes] == ["No single pool", "No best single pool"]
     assert all("no curves of a whole mix" in note for note in notes)
 
 

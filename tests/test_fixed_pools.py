@@ -107,8 +107,12 @@ def test_unused_gpus_and_hosts_count() -> None:
 
 
 def test_a_class_that_nothing_can_serve_is_told() -> None:
-    """Tests that a class without a curve, and a profile without TP8, give a reason and no schedule."""
+    """Tests that a class without a curve gives a reason and no schedule."""
     with pytest.raises(NoSolutionError, match="objectives of pool MM"):
         MultiPool().plan(make_policy_case(make_policy_profile(TP8), {"MM": [1.0]}))
-    with pytest.raises(NoSolutionError, match="TP8 at 1980 MHz keeps the objectives of pool SS at no load"):
-        MultiPool().plan(make_policy_case(make_policy_profile(TP2), {"SS": [1.0]}))
+
+
+def test_the_largest_degree_of_a_profile_is_the_usual_one() -> None:
+    """Tests that where a profile ends at TP2, pools are of TP2."""
+    schedule = MultiPool().plan(make_policy_case(make_policy_profile(TP2), {"SS": [1.0]}))
+    assert set(schedule.allocations["tp"]) == {2}

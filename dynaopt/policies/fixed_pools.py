@@ -20,14 +20,13 @@ from dynaopt.policies.sharing import IntArray, Shared, needed, share
 from dynaopt.profile import FloatArray
 from dynaopt.schedule import Schedule
 
-USUAL_TP = 8
 _MOST_LARGER = 2.0
 """How many times the fewest instances the best ScaleFreq may have: more of them can run at lower clocks."""
 
 
 def usual(pool: ServedPool) -> Configuration:
-    """Return TP8 at the highest clock, as the paper runs it."""
-    return pool.at(USUAL_TP, max(c.frequency_mhz for c in pool.configurations))
+    """Return the largest degree at the highest clock, which with eight GPUs to a server is the paper's TP8."""
+    return pool.at(pool.largest_tp, max(c.frequency_mhz for c in pool.configurations))
 
 
 class MultiPool:
@@ -140,7 +139,7 @@ class ScaleFreq:
     def _sizes(self, case: Case, pool: ServedPool) -> Iterator[tuple[int, int]]:
         """Give degrees and numbers of instances that serve the busiest minute at the highest clock."""
         if not self._best:
-            yield USUAL_TP, int(needed(pool, usual(pool), case.cluster).max())
+            yield pool.largest_tp, int(needed(pool, usual(pool), case.cluster).max())
             return
         for tp in sorted({k.tp for k in pool.configurations}):
             fewest = min(int(needed(pool, k, case.cluster).max()) for k in pool.configurations if k.tp == tp)

@@ -14,7 +14,7 @@ import numpy as np
 
 from dynaopt.errors import NoSolutionError
 from dynaopt.policies.base import Case, ModelDemand
-from dynaopt.policies.fixed_pools import USUAL_TP, usual
+from dynaopt.policies.fixed_pools import usual
 from dynaopt.policies.served import ServedPool, serve
 from dynaopt.policies.sharing import IntArray
 from dynaopt.profile import FloatArray
@@ -84,7 +84,7 @@ def assign_nodes(case: Case, part: ModelDemand, rounding: Rounding) -> list[Pool
         if longer is not None:
             inflow[longer] = inflow[longer] + (inflow[c] - served)
         if served.any():
-            found.append(PoolNodes(pool=replace(pools[c], rate_rps=served), num_gpus=USUAL_TP * nodes))
+            found.append(PoolNodes(pool=replace(pools[c], rate_rps=served), num_gpus=pools[c].largest_tp * nodes))
     return found
 
 

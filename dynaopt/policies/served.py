@@ -63,6 +63,8 @@ class ServedPool:
         How far above its mean load an instance must keep its SLO, shape (W,).
     configurations
         Those that keep it, by `tp` and then by clock.
+    largest_tp
+        The profile's largest tensor-parallel degree.
     host_w
         Share of its server's power that falls to a GPU in use, in watts.
     shares
@@ -74,6 +76,7 @@ class ServedPool:
     rate_rps: FloatArray
     stretch: FloatArray
     configurations: tuple[Configuration, ...]
+    largest_tp: int
     host_w: float
     shares: FloatArray
 
@@ -217,6 +220,7 @@ def serve(case: Case, part: ModelDemand, name: str, classes: Iterable[int]) -> S
         rate_rps=np.where(chosen, part.rate_rps, 0.0),
         stretch=part.stretch,
         configurations=configurations,
+        largest_tp=max(part.profile.tps),
         host_w=host_power_w(part.profile, case.cluster),
         shares=_shares(part, name),
     )

@@ -14,7 +14,7 @@ from dynaopt.errors import NoSolutionError
 from dynaopt.policies.assembling import assemble
 from dynaopt.policies.base import Case
 from dynaopt.policies.degree_mixes import Degrees, degrees_of
-from dynaopt.policies.fixed_pools import USUAL_TP, usual
+from dynaopt.policies.fixed_pools import usual
 from dynaopt.policies.served import ServedPool, class_pools
 from dynaopt.policies.sharing import group_rows, needed
 from dynaopt.schedule import Schedule
@@ -48,7 +48,7 @@ class ScaleShard:
 
     def _rows(self, case: Case, pool: ServedPool) -> Rows:
         if not self._best:
-            num_gpus = USUAL_TP * int(needed(pool, usual(pool), case.cluster).max())
+            num_gpus = pool.largest_tp * int(needed(pool, usual(pool), case.cluster).max())
             clock = usual(pool).frequency_mhz
             return _split(pool, degrees_of(pool, case.cluster, clock), _offset(pool, clock), num_gpus, 1)[1]
         clocks = sorted({k.frequency_mhz for k in pool.configurations})
