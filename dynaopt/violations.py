@@ -44,9 +44,9 @@ class ViolationKind(StrEnum):
     GAP = "gap"
     OPTIMALITY = "optimality that is not proved"
     PRICE = "price of a window"
-    COST = "cost"
-    CARBON = "carbon"
-    OBJECTIVE = "objective"
+    COST = "money of a window"
+    CARBON = "carbon of a window"
+    OBJECTIVE = "objective of a window"
     TOTAL = "total"
     DIGEST = "input that is not the one planned for"
 

@@ -96,7 +96,7 @@ def test_a_false_number_is_told(fault: str) -> None:
 def test_the_message_tells_what_should_stand_there() -> None:
     """Tests place and numbers of a falsified cost."""
     (violation,) = check(with_cell(planned(), "accounts", "cost", 0.3), profiles=[two_profile()])
-    assert str(violation) == "2024-05-12 01:00: cost: expected cost 0.283, found 0.3"
+    assert str(violation) == "2024-05-12 01:00: money of a window: expected cost 0.283, found 0.3"
 
 
 def test_a_bound_of_energy_that_was_not_priced_right_is_told() -> None:
