@@ -108,7 +108,7 @@ def test_specification_may_be_a_file(tmp_path: Path) -> None:
 
 def test_unknown_specification_lists_those_there_are() -> None:
     """Tests a name that nothing goes by."""
-    with pytest.raises(UnknownNameError, match="one of: .*llama2-70b-h100, got 'lama'"):
+    with pytest.raises(UnknownNameError, match=r"one of: .*llama2-70b-h100, got 'lama'"):
         read_build_spec("lama")
 
 
