@@ -4,6 +4,8 @@ import pytest
 from hypothesis import settings
 from profile_faults import TINY
 
+from dynaopt.phase_model import PhaseModel, read_phase_model
+from dynaopt.phase_reference import SHIPPED_POINTS, ReferencePoints, read_points
 from dynaopt.profile import Profile
 from dynaopt.profile_io import read_profile
 from dynaopt.solvers import solver_names
@@ -34,3 +36,15 @@ def chosen_solvers(pytestconfig: pytest.Config) -> list[str]:
 def tiny() -> Profile:
     """Return the hand-made profile in ``tests/data/profiles/tiny``: two configurations, SS, LL and a mix."""
     return read_profile(TINY)
+
+
+@pytest.fixture(scope="module")
+def model() -> PhaseModel:
+    """Return the phase model of the profile that a plan takes by default."""
+    return read_phase_model("llama2-70b-h100")
+
+
+@pytest.fixture(scope="module")
+def points() -> ReferencePoints:
+    """Return the measurements that it was fitted to."""
+    return read_points(SHIPPED_POINTS / "llama2-70b-h100")

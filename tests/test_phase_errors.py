@@ -26,24 +26,10 @@ from dynaopt.phase_errors import (
     compare_token,
 )
 from dynaopt.phase_fit import prefill_points
-from dynaopt.phase_model import PhaseModel, read_phase_model
+from dynaopt.phase_model import PhaseModel
 from dynaopt.phase_power_fit import figure_errors
 from dynaopt.phase_predict import decode_step_s, prompt_time_s
-from dynaopt.phase_reference import SHIPPED_POINTS, ReferencePoints, read_points, rows
-
-NAME = "llama2-70b-h100"
-
-
-@pytest.fixture(scope="module")
-def model() -> PhaseModel:
-    """Return the shipped model."""
-    return read_phase_model(NAME)
-
-
-@pytest.fixture(scope="module")
-def points() -> ReferencePoints:
-    """Return the shipped points."""
-    return read_points(SHIPPED_POINTS / NAME)
+from dynaopt.phase_reference import ReferencePoints, rows
 
 
 @pytest.fixture(scope="module")

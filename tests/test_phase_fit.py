@@ -30,25 +30,12 @@ from dynaopt.phase_fit import (
     weight_read_efficiency,
     with_latency,
 )
-from dynaopt.phase_model import PhaseModel, read_phase_model
+from dynaopt.phase_model import PhaseModel
 from dynaopt.phase_predict import decode_step_s, prompt_time_s
 from dynaopt.phase_reference import SHIPPED_POINTS, ReferencePoints, read_points, rows
 
-NAME = "llama2-70b-h100"
 BASE_TP = DEFAULTS.base_tp
 BANDWIDTH_BYTES_PER_S = DEFAULTS.bandwidth_bytes_per_s
-
-
-@pytest.fixture(scope="module")
-def model() -> PhaseModel:
-    """Return the shipped model."""
-    return read_phase_model(NAME)
-
-
-@pytest.fixture(scope="module")
-def points() -> ReferencePoints:
-    """Return the shipped points."""
-    return read_points(SHIPPED_POINTS / NAME)
 
 
 def _blurred(model: PhaseModel, tp: int) -> PhaseModel:

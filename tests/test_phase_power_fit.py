@@ -25,20 +25,6 @@ from dynaopt.phase_power_fit import (
 from dynaopt.phase_predict import serving
 from dynaopt.phase_reference import SHIPPED_POINTS, ReferencePoints, read_points, rows
 
-NAME = "llama2-70b-h100"
-
-
-@pytest.fixture(scope="module")
-def model() -> PhaseModel:
-    """Return the shipped model."""
-    return read_phase_model(NAME)
-
-
-@pytest.fixture(scope="module")
-def points() -> ReferencePoints:
-    """Return the shipped points."""
-    return read_points(SHIPPED_POINTS / NAME)
-
 
 def _exact(model: PhaseModel, points: ReferencePoints) -> ReferencePoints:
     """Return points that a model meets exactly in power."""
