@@ -11,7 +11,7 @@ import pandas as pd
 import typer
 
 from dynaopt.cli_files import check_out_folder
-from dynaopt.cli_options import DEFAULT_PROFILE, Json, whole_number
+from dynaopt.cli_options import DEFAULT_PROFILE, Json, SloFile, SloScale, make_slo, whole_number
 from dynaopt.cli_profile_import import import_command
 from dynaopt.cli_validate import validate_command
 from dynaopt.console import StepProgress, make_table, render, table_of_frame
@@ -41,10 +41,15 @@ def list_command(as_json: Json = False) -> None:
 
 
 @app.command("show")
-def show_command(name: Name = DEFAULT_PROFILE, as_json: Json = False) -> None:
+def show_command(
+    name: Name = DEFAULT_PROFILE, slo: SloFile = None, slo_scale: SloScale = 1.0, as_json: Json = False
+) -> None:
     """Show what a profile holds: powers, the load that each configuration bears, and where its numbers come from."""
     profile = read_profile(name)
-    loads = _loads(profile)
+    loads = _loads(profile, make_slo(slo, slo_scale))
+    objectives = ("Table IV's objectives" if slo is None else str(slo)) + (
+        f" x {slo_scale:g}" if slo_scale != 1 else ""
+    )
     if as_json:
         content = _describe(profile) | {"format_version": 1, "slo_loads": json.loads(loads.to_json(orient="records"))}
         print(json.dumps(content, indent=2))
@@ -59,7 +64,7 @@ def show_command(name: Name = DEFAULT_PROFILE, as_json: Json = False) -> None:
             f"A GPU draws {metadata.power.gpu_on_w:g} W without a model, {metadata.power.start_up_gpu_w:g} W starting; "
             f"a start takes {metadata.start_up.cold_s:g} s, a re-sharding {metadata.start_up.reshard_s:g} s",
             _of_phase_model(profile),
-            table_of_frame(loads, title="Load at which an instance just keeps Table IV's objectives, requests/s"),
+            table_of_frame(loads, title=f"Load at which an instance just keeps {objectives}, requests/s"),
             make_table(["quantity", "basis", "source", "licence"], sources, title="Provenance", text_columns=4),
         )
     )
@@ -163,9 +168,9 @@ def _of_phase_model(profile: Profile) -> str:
     return f"Its phase model covers TP {_words(model.tps)} at {reach}"
 
 
-def _loads(profile: Profile) -> pd.DataFrame:
+def _loads(profile: Profile, slo: Slo) -> pd.DataFrame:
     """Return the load within the objectives, a row for each class or mix and clock, a column for each degree."""
-    rates = slo_rates_rps(profile, Slo.table_iv())
+    rates = slo_rates_rps(profile, slo)
     rows = [{"class": c, "MHz": mhz, "TP": f"TP{tp}", "load": rates.get((tp, mhz, c))} for tp, mhz, c in profile.curves]
     table = pd.DataFrame(rows).pivot_table(index=["class", "MHz"], columns="TP", values="load", sort=False)
     return table.reset_index().rename_axis(columns=None)

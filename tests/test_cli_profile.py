@@ -45,6 +45,19 @@ def test_show_tells_of_the_phase_model(tiny: Profile, tmp_path: Path, capsys: py
     assert json.loads(capsys.readouterr().out)["phase_model"]["memory"]["utilisation"] == 0.9
 
 
+def test_show_with_looser_objectives(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests that loads are those within the objectives asked for, and that the title says which."""
+    assert main(["profile", "show", "llama2-70b-a100", "--slo-scale", "1.75"]) == 0
+    loose = capsys.readouterr().out
+    assert "just keeps Table IV's objectives x 1.75" in loose
+    assert main(["profile", "show", "llama2-70b-a100", "--json"]) == 0
+    strict = json.loads(capsys.readouterr().out)["slo_loads"]
+    assert main(["profile", "show", "llama2-70b-a100", "--slo-scale", "1.75", "--json"]) == 0
+    looser = json.loads(capsys.readouterr().out)["slo_loads"]
+    assert sum(row["TP8"] is not None for row in looser) >= sum(row["TP8"] is not None for row in strict)
+    assert sum(row["TP2"] is not None for row in looser) > sum(row["TP2"] is not None for row in strict)
+
+
 def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     """Tests the same loads, and the metadata as profile.toml has it."""
     assert main(["profile", "show", str(TINY), "--json"]) == 0
