@@ -57,3 +57,24 @@ def test_alike_instances_become_one_group() -> None:
     allocation = make_allocation(problem, loads, [(0, 0, 10.0)])
     assert [(g.num_instances, g.rate_per_instance_rps) for g in allocation.groups] == [(1, 1.0), (3, 3.0)]
     assert allocation.power_w == pytest.approx(1250)
+
+
+def test_the_price_of_gpus_is_in_the_objective_and_not_in_the_power() -> None:
+    """Tests the 1,020 W of hosts and unused GPUs again: at 30 W a GPU in use the objective is 1,020 + 2 · 30 W."""
+    profile = Profile(metadata=make_metadata(host_w=800, gpu_on_w=70), curves=TINY.curves)
+    problem = make_problem(profile, {"SS": 4}, num_gpus=8, unused_gpus="on").replace(gpu_price_w=30.0)
+    load = Load(pool=0, option=problem.pools[0].options[0], num_instances=1, rate_rps=4.0)
+    allocation = make_allocation(problem, [load], [(0, 0, 4.0)])
+    assert allocation.power_w == pytest.approx(1_020)
+    assert allocation.objective_w == pytest.approx(1_080)
+
+
+@pytest.mark.parametrize(("found_rps", "written_rps", "power_w"), [(4 + 1e-9, 4.0, 400), (-1e-9, 0.0, 100)])
+def test_a_load_that_a_solver_rounded_is_put_back_on_the_curve(
+    found_rps: float, written_rps: float, power_w: float
+) -> None:
+    """Tests loads just beyond the end of the curve and just below none: 4 requests/s and 0."""
+    problem = make_problem(TINY, {"SS": 4})
+    load = Load(pool=0, option=problem.pools[0].options[0], num_instances=1, rate_rps=found_rps)
+    (group,) = make_allocation(problem, [load], []).groups
+    assert (group.rate_per_instance_rps, group.power_per_instance_w) == (written_rps, power_w)

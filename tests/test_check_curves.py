@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,3 +76,27 @@ def test_what_the_profile_does_not_have_is_unknown() -> None:
     read = read_curves(rows(1.0, frequency_mhz=999), {"tiny-model": profile}, Slo.table_iv(), np.ones(1))
     assert not read.known.any()
     assert np.isnan(read.power_w).all()
+
+
+def test_of_a_mix_the_class_nearest_to_its_bound_counts() -> None:
+    """Tests SS at 0.2 s of 0.25 s and LL at 1 s of 2 s: the shorter latency is the nearer to its bound."""
+    curve = make_curve(2, 1000, "ALL-chat", [(0, 200), (10, 600)])
+    quick = np.array([0.01, 0.01])
+    latencies = {"LL": (np.array([1.0, 1.0]), quick), "SS": (np.array([0.2, 0.2]), quick)}
+    profile = {"tiny-model": make_profile([replace(curve, class_latencies=latencies)])}
+    read = read_curves(rows(1.0).assign(pool="ALL-chat"), profile, Slo.table_iv(), np.ones(1))
+    assert (read.ttft_p99_s[0], read.ttft_bound_s[0]) == (0.2, 0.25)
+
+
+def test_the_time_between_tokens_binds_too() -> None:
+    """Tests a TBT of 0.02 s that rises by 0.01 s for each request/s: 0.1 s at 8; the TTFT keeps its bound to 10."""
+    curve = make_curve(2, 1000, "SS", [(0, 200), (10, 600)], tbt_p99_s=(0.02, 0.12))
+    read = read_curves(rows(1.0), {"tiny-model": make_profile([curve])}, Slo.table_iv(), np.ones(1))
+    assert read.capacity_rps[0] == pytest.approx(8.0)
+
+
+def test_a_mix_without_latencies_of_its_classes_is_unknown() -> None:
+    """Tests that the P99 over all requests, which says nothing of a class, does not stand in for them."""
+    profile = {"tiny-model": make_profile([make_curve(2, 1000, "ALL-chat", [(0, 200), (10, 600)])])}
+    read = read_curves(rows(1.0).assign(pool="ALL-chat"), profile, Slo.table_iv(), np.ones(1))
+    assert read.known.tolist() == [False]

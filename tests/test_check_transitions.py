@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,3 +82,36 @@ def test_the_planner_and_the_check_agree(seed: int) -> None:
     energy_j, found = check_transitions(evidence, stated)
     assert found == []
     assert energy_j.sum() == pytest.approx(table["energy_j"].sum())
+
+
+def test_energy_in_the_wrong_row_is_found() -> None:
+    """Tests cold starts of a TP2 (88,000 J) and a TP4 (176,000 J) whose sum is right, all of it in the TP4's row.
+
+    The TP2 then takes less than re-sharding (2 · 110 · 5 = 1,100 J), the TP4 more than from cold.
+    """
+    evidence = make_evidence({("SS", 2): 1}, {("SS", 2): 2, ("LL", 4): 1})
+    names = ["window", "model", "pool", "tp", "num_started", "num_stopped", "energy_j"]
+    rows = [(1, "tiny-model", "SS", 2, 1, 0, 0.0), (1, "tiny-model", "LL", 4, 1, 0, 264_000.0)]
+    energy_j, found = check_transitions(evidence, pd.DataFrame(rows, columns=names))
+    assert energy_j.tolist() == [0.0, 264_000.0]
+    assert [(v.where, v.found, v.expected) for v in found] == [
+        ("tiny-model, pool SS, TP2", "0", "1100 to 88000 J"),
+        ("tiny-model, pool LL, TP4", "264000", "2200 to 176000 J"),
+    ]
+
+
+def test_a_degree_that_the_profile_does_not_have_is_counted() -> None:
+    """Tests that a stop of a TP1, which nothing ran, is told although no curve has that degree."""
+    row = pd.DataFrame([(1, "tiny-model", "SS", 1, 0, 1, 0.0)], columns=list(NOTHING))
+    _, found = check_transitions(make_evidence({("SS", 2): 1}, {("SS", 2): 1}), row)
+    assert [(v.kind, v.where, v.found) for v in found] == [
+        (ViolationKind.TRANSITION_COUNT, "tiny-model, TP1, num_stopped", "1")
+    ]
+
+
+def test_starts_of_all_models_add_up() -> None:
+    """Tests a cold TP2 of each of two models: 2 · 88,000 J."""
+    evidence = make_evidence({("SS", 2): 1}, {("SS", 2): 2})
+    both = pd.concat([evidence.groups, evidence.groups.assign(model="other")], ignore_index=True)
+    two = replace(evidence, profiles={"tiny-model": PROFILE, "other": PROFILE}, groups=both)
+    assert check_transitions(two, NOTHING)[0].tolist() == [0.0, 176_000.0]

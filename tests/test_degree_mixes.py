@@ -85,3 +85,21 @@ def test_it_finds_what_trying_everything_finds(
         assert power_w == pytest.approx(min(powers))
         assert sum(n * rate for _, n, rate in parts) == pytest.approx(load)
         assert sum(n for _, n, _ in parts) == counts.sum()
+
+
+def test_what_serves_a_request_for_least_is_filled_first() -> None:
+    """Tests 5 requests/s on a TP2 (150 J a request) and a TP8 (100 J): all on the TP8, 120 + 1300 W.
+
+    The TP2 filled first would take 420 + 1100 W, an even share 245 + 1216.7 W.
+    """
+    found = degrees(TP2, TP8)
+    power_w, parts = found.settle(np.array([1, 1]), 5.0, 1.0, lower_clocks=False)
+    assert power_w == pytest.approx(1420)
+    assert sorted(parts) == [(0, 1, 0.0), (1, 1, 5.0)]
+
+
+def test_hosts_are_part_of_the_power() -> None:
+    """Tests 80 W for a server of 8 GPUs: a full TP8 and a full TP2 take 2220 + 10 · 10 W."""
+    case = make_policy_case(make_policy_profile(TP2, TP8, classes=("SS",), host_w=80.0), {"SS": [1.0]})
+    found = degrees_of(class_pools(case)[0], Cluster())
+    assert found.settle(np.array([1, 1]), 12.0, 1.0, lower_clocks=False)[0] == pytest.approx(2320)

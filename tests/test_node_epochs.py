@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from policy_builders import TP8, make_policy_case, make_policy_profile
 
+from dynaopt.demand import Demand
 from dynaopt.errors import NoSolutionError
 from dynaopt.policies.base import Case
 from dynaopt.policies.node_epochs import Rounding, assign_nodes
@@ -77,3 +81,30 @@ def test_a_class_without_curves_goes_on_or_is_told() -> None:
     assert servers(case, "up") == {"LL": [1]}
     with pytest.raises(NoSolutionError, match="keeps the objectives of LL"):
         servers(make_policy_case(make_policy_profile(TP8, classes=("SS",)), {"LL": [3.0]}), "up")
+
+
+def test_the_busiest_minute_of_a_window_limits_what_a_server_takes() -> None:
+    """Tests a peak of 1.25: 12 requests/s reach 15, one server; it takes 10 / 1.25 = 8, and 4 spill over to LL."""
+    case = make_policy_case(make_policy_profile(TP8), {"SS": [12.0]}, peak_factor=1.25)
+    short, long = assign_nodes(case, case.models()[0], "longer-output")
+    assert (short.pool.load_rps[0], short.num_gpus[0]) == (pytest.approx(8), 8)
+    assert (long.pool.load_rps[0], long.num_gpus[0]) == (pytest.approx(4), 8)
+
+
+def test_a_pool_without_servers_has_no_spare_one() -> None:
+    """Tests n+1 over two epochs: SS fills a server (and gets a spare) in the first, and none in the second.
+
+    LL takes 2 requests/s and then 4: one server and its spare in both.
+    """
+    rates = [12.0] * 6 + [4.0]
+    case = make_policy_case(make_policy_profile(TP8), {"SS": rates}, reserve="n+1")
+    assert servers(case, "longer-output") == {"SS": [2] * 6 + [0], "LL": [2] * 7}
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(10, [2, 2, 2, 1]), (60, [1, 2, 1, 1])])
+def test_an_epoch_has_the_windows_of_half_an_hour_and_at_least_one(minutes: int, expected: list[int]) -> None:
+    """Tests 5, 20, 5 and 5 requests/s on servers of 10: three windows of 10 minutes an epoch, or one of an hour."""
+    case = make_policy_case(make_policy_profile(TP8), {"LL": [5.0, 20.0, 5.0, 5.0]})
+    starts = pd.date_range("2024-05-12T00:00:00Z", periods=4, freq=f"{minutes}min", unit="us")
+    demand = Demand("longer", 60.0 * minutes, case.demand.table.assign(window_start=starts), starts=starts)
+    assert servers(replace(case, demand=demand), "up") == {"LL": expected}

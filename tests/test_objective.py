@@ -106,3 +106,25 @@ def test_its_kind_and_unit() -> None:
     assert (Objective().kind, Objective().unit) == ("energy", "kWh")
     weighted = two_objective(minimise={"cost": 1.0, "carbon": 0.0})
     assert (weighted.kind, weighted.unit, weighted.weights) == ("weighted", "", {"cost": 1.0})
+
+
+def test_gpus_are_charged_for_by_the_hour_whatever_the_window() -> None:
+    """Tests 4 GPUs and a twelfth of a kWh in windows of 5 minutes: a twelfth of 0.50 and of 450 + 4 · 5 = 470 g."""
+    starts = pd.date_range(START, periods=2, freq="5min")
+    energy_j, gpus = np.full(2, 3.6e6 / 12), np.full(2, 4.0)
+    prices = two_objective(carbon_g_per_gpu_hour=5.0).over(starts, 300.0)
+    assert prices.cost(energy_j, gpus) == pytest.approx([0.50 / 12, 0.50 / 12])
+    assert prices.objective(energy_j, gpus) == pytest.approx([0.50 / 12, 0.50 / 12])
+    assert prices.carbon_g(energy_j, gpus) == pytest.approx([470 / 12, 470 / 12])
+
+
+def test_a_weighting_counts_both_prices_of_a_gpu() -> None:
+    """Tests 3 for money and 0.01 for a gram: a GPU-hour counts 3 · 0.05 + 0.01 · 5 = 0.2.
+
+    A kWh counts 1.5 · (3 · 0.2 + 0.01 · 300) = 5.4, so a GPU is worth 1000 · 0.2 / 5.4 W.
+    """
+    prices = over(minimise={"cost": 3.0, "carbon": 0.01}, carbon_g_per_gpu_hour=5.0)
+    assert prices.rate_per_gpu_hour == pytest.approx(0.2)
+    assert prices.factor_per_kwh[0] == pytest.approx(5.4)
+    assert prices.gpu_price_w[0] == pytest.approx(1000 * 0.2 / 5.4)
+    assert prices.objective(np.full(2, 3.6e6), np.full(2, 4.0))[0] == pytest.approx(5.4 + 4 * 0.2)

@@ -11,6 +11,7 @@ from builders import make_curve, make_metadata
 from dynaopt.demand import Demand, read_demand
 from dynaopt.errors import InvalidInputError, NoSolutionError, UnknownNameError
 from dynaopt.lengths import mix_lengths
+from dynaopt.objective import Objective
 from dynaopt.profile import LoadCurve, Mix, Profile
 from dynaopt.request_class import REQUEST_CLASSES, TABLE_IV
 from dynaopt.schedule import ALLOCATION_COLUMNS, ROUTE_COLUMNS, WINDOW_COLUMNS
@@ -212,3 +213,48 @@ def test_the_repr_shows_the_pool() -> None:
     """Tests that one line says configuration, GPUs and energy."""
     pool = single_pool(DEMAND, make_mix_profile([TP8]), num_gpus=64, headroom=0.1)
     assert repr(pool) == "SinglePool(7 x TP8 at 1980 MHz for ALL-chat: 56 GPUs, 1.9 kWh)"
+
+
+def test_the_busiest_minute_need_not_be_in_the_busiest_window() -> None:
+    """Tests 40 requests/s with a peak of 1 and 20 with one of 1.5: 40 at most, four instances of 10, not six."""
+    demand = make_demand([{"SS": 40}, {"SS": 20}], [1.0, 1.5])
+    assert single_pool(demand, make_mix_profile([TP8]), headroom=0.0).num_instances == 4
+
+
+def test_gpus_that_a_pool_leaves_on_are_no_saving() -> None:
+    """Tests 20 requests/s on 2 TP8 (1,600 + 4,000 W, 16 GPUs) or on 4 TP2 of 5 (2,000 + 4,000 W, 8 GPUs).
+
+    Where the GPUs beyond draw 70 W unused, TP8 leaves 8 fewer of them: 5,600 - 16 · 70 = 4,480 W against
+    6,000 - 8 · 70 = 5,440 W, and the choice is the same. At 100 J more a request for TP8, 7,600 - 1,120 = 6,480 W
+    are more than 5,440 W. At 22.5 J more it takes 6,050 W, above the 6,000 W of TP2, but with 8 unused GPUs fewer
+    6,050 - 1,120 = 4,930 W are less.
+    """
+    demand = make_demand([{"SS": 20}], [1.0])
+    small = make_mix_curve(2, 1980, [(0, 500), (5, 1500)])
+    for points, unused, expected in (
+        ([(0, 800), (10, 2800)], "on", 8),
+        ([(0, 800), (10, 3800)], "on", 2),
+        ([(0, 800), (10, 3025)], "on", 8),
+        ([(0, 800), (10, 3025)], "released", 2),
+    ):
+        profile = make_mix_profile([make_mix_curve(8, 1980, points), small])
+        best = best_single_pool(demand, profile, num_gpus=64, headroom=0.0, unused_gpus=unused)
+        assert best.pools[0].curve.tp == expected
+
+
+def test_a_price_of_gpus_decides_for_fewer() -> None:
+    """Tests the two pools at 1 a kWh: 5.6 kW on 16 GPUs or 6 kW on 8, so TP2 from 0.4 / 8 = 0.05 a GPU-hour on."""
+    demand = make_demand([{"SS": 20}], [1.0])
+    profile = make_mix_profile([TP8, make_mix_curve(2, 1980, [(0, 500), (5, 1500)])])
+    for price, expected in ((0.04, 8), (0.06, 2)):
+        objective = Objective(minimise="cost", price_per_kwh=1.0, price_per_gpu_hour=price)
+        best = best_single_pool(demand, profile, num_gpus=64, headroom=0.0, objective=objective)
+        assert best.pools[0].curve.tp == expected
+
+
+def test_the_highest_clock_of_a_given_degree_is_taken() -> None:
+    """Tests TP4, whose curves come in the order of their clocks, and a clock whose largest degree is TP4."""
+    profile = make_mix_profile([make_mix_curve(4, mhz, [(0, 300), (6, 1500)]) for mhz in (1400, 1980)] + [TP8])
+    demand = make_demand([{"SS": 1}], [1.0])
+    assert single_pool(demand, profile, tp=4).pools[0].curve.frequency_mhz == 1980
+    assert single_pool(demand, profile, frequency_mhz=1400).pools[0].curve.tp == 4
