@@ -6,10 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from two_windows import OPTIONS, two_demand, two_objective, two_profile
 
 from dynaopt.check import check
+from dynaopt.demand import Demand
 from dynaopt.horizon import plan
 from dynaopt.schedule import Schedule
 from dynaopt.violations import ViolationKind as K
@@ -102,3 +104,46 @@ def test_the_message_tells_what_should_stand_there() -> None:
 def test_a_bound_of_energy_that_was_not_priced_right_is_told() -> None:
     """Tests, without a price of GPUs, that the bound of the objective must be that of energy at its price."""
     assert kinds(with_cell(planned(0.0), "accounts", "objective_bound", 0.01)) >= {K.LOWER_BOUND}
+
+
+@lru_cache
+def planned_for_quarters() -> Schedule:
+    """Plan the same rates for money in windows of a quarter of an hour."""
+    hours = two_demand()
+    starts = pd.date_range(hours.starts[0], periods=2, freq="15min", unit="us")
+    demand = Demand("quarters", 900.0, hours.table.assign(window_start=starts), starts=starts)
+    return plan(demand, two_profile(), objective=two_objective(), **OPTIONS)
+
+
+def test_gpus_are_counted_by_the_hour_in_shorter_windows_too() -> None:
+    """Tests that a quarter of an hour costs a quarter of 0.226 of an hour, and that the check finds that right."""
+    schedule = planned_for_quarters()
+    assert schedule.accounts is not None
+    assert schedule.accounts["cost"][0] == pytest.approx(0.226 / 4)
+    assert kinds(schedule) == set()
+
+
+def test_a_price_that_was_not_given_is_told() -> None:
+    """Tests that an intensity in the accounts of a plan for money alone is a fault."""
+    objective = two_objective(carbon_g_per_kwh=None)
+    schedule = plan(two_demand(), two_profile(), objective=objective, **OPTIONS)
+    assert kinds(schedule) == set()
+    assert K.PRICE in kinds(with_cell(schedule, "accounts", "carbon_g_per_kwh", 300.0))
+
+
+def test_a_window_without_an_answer_has_no_accounts() -> None:
+    """Tests a second window of too many requests for 16 GPUs, with each amount written into it all the same."""
+    schedule = plan(two_demand((4.0, 1000.0)), two_profile(), objective=two_objective(), **OPTIONS)
+    (unanswered,) = check(schedule, profiles=[two_profile()])
+    for name in ("cost", "carbon_g", "serving_objective", "objective", "objective_bound"):
+        found = check(with_cell(schedule, "accounts", name, 0.1), profiles=[two_profile()])
+        assert [v.where for v in found if v != unanswered and v.kind is K.NO_ANSWER] == [name]
+
+
+def test_optimal_is_held_to_the_gap_of_the_objective() -> None:
+    """Tests an answer that claims to be optimal while its bound is 0.2 of 0.283, the gap told as it is."""
+    schedule = with_cell(planned(), "accounts", "objective_bound", 0.2)
+    windows = schedule.windows.copy()
+    windows.loc[1, ["gap", "termination"]] = [(0.283 - 0.2) / 0.283, "optimal"]
+    assert K.OPTIMALITY in kinds(replace(schedule, windows=windows))
+    assert K.GAP not in kinds(replace(schedule, windows=windows))
