@@ -103,6 +103,31 @@ class TestByHand:
         assert row["tbt_attainment"] == (kept if output_tokens > 99 else 0.5)
         assert row["gaps_within"] == pytest.approx(1 - 1 / (output_tokens - 1))
 
+    def test_time_per_output_token_is_the_mean_gap(self) -> None:
+        """Tests 3 output tokens, between which a prompt of 767 comes: a gap with it, one without, and their mean.
+
+        The first gap is an iteration of 767 tokens, the budget of 768 less one, beside a context of 301; the second
+        is a decode iteration at a context of 302. The first token's time, of 300 tokens, is no part of the mean.
+        """
+        result = _one_window(MS, [(1.0, 300, 3), (1.001, 767, 1)], slo=LOOSE)
+        slow_s, fast_s = _duration_s(MS, 767, 383.5, 1, 301), _duration_s(MS, 0, 0, 1, 302)
+        row = _of_class(result, "MS")
+        assert row["tpot_p50_s"] == pytest.approx(0.5 * (slow_s + fast_s), rel=2.1e-3)
+        assert row["tbt_p50_s"] == pytest.approx(fast_s, rel=2.1e-3)
+        assert row["tbt_p99_s"] == pytest.approx(slow_s, rel=2.1e-3)
+
+    @pytest.mark.parametrize(("ulps_longer", "kept"), [(0, 1.0), (1, 0.0)])
+    def test_what_is_as_long_as_the_bound_keeps_it(self, ulps_longer: int, kept: float) -> None:
+        """Tests a request at 0 s whose only gap, at a context of 301, is as long as the bound, and one ulp longer.
+
+        So is its first token, an iteration of 300 tokens.
+        """
+        gap_s, first_s = _duration_s(MS, 0, 0, 1, 301), _duration_s(MS, 300, 150, 0, 0)
+        bounds_s = [np.nextafter(s, 0) if ulps_longer else s for s in (gap_s, first_s)]
+        slo = Slo(tbt_s=(float(bounds_s[0]),) * 9, ttft_s=(float(bounds_s[1]),) * 9)
+        row = _of_class(_one_window(MS, [(0.0, 300, 2)], slo=slo), "MS")
+        assert (row["tbt_attainment"], row["ttft_attainment"], row["gaps_within"]) == (kept, kept, kept)
+
     def test_ttft_is_judged_by_the_bound_of_the_class(self) -> None:
         """Tests two M prompts at once and a bound between one and two iterations: one in time, one late."""
         one_s = _duration_s(MS, 768, 384, 0, 0)

@@ -9,6 +9,7 @@ from replay_builders import Group, ListStream, llama, make_schedule, own_routes,
 from dynaopt.replay import replay
 from dynaopt.replay_result import ReplayResult, quantile_s
 from dynaopt.replay_state import BIN_WIDTH, FIRST_BIN_S, NUM_BINS
+from dynaopt.slo import Slo
 
 GROUPS: list[Group] = [("MS", 4, 1980, 2, 3.0), ("LL", 8, 1800, 1, 0.4)]
 
@@ -91,6 +92,34 @@ def test_hosts_count_as_in_the_plan() -> None:
     found = replay(schedule, ListStream([]), llama())
     assert found.windows["other_energy_j"].tolist() == [30_000.0, 30_000.0]
     assert found.totals["energy_ratio"] == 1.0
+
+
+def test_hosts_go_on_in_a_window_without_an_answer() -> None:
+    """Tests 500 W beside instances in the first of two windows of 60 s, the second without an answer: 30 kJ in both.
+
+    The demand is one request/s, so that each window has 60 planned; none come. The plan has energy for the first only.
+    """
+    schedule = make_schedule([([], []), None], window_s=60.0)
+    windows = schedule.windows.assign(power_w=[500.0, np.nan], energy_j=[30_000.0, np.nan])
+    object.__setattr__(schedule, "windows", windows)
+    found = replay(schedule, ListStream([]), llama())
+    assert found.windows["other_energy_j"].tolist() == [30_000.0, 30_000.0]
+    assert found.windows["planned_requests"].tolist() == [60.0, 60.0]
+    assert found.totals["energy_ratio"] == 1.0
+
+
+def test_first_tokens_and_gaps_are_told_apart() -> None:
+    """Tests a request in time for its first token whose gaps, some 15 ms, are beyond a bound of 5 ms: 1, 0 and 0."""
+    slo = Slo(ttft_s=(1.0,) * 9, tbt_s=(0.005,) * 9)
+    group: Group = ("MS", 4, 1980, 1, 2.0)
+    schedule = make_schedule([([group], own_routes([group]))], slo=slo)
+    found = replay(schedule, ListStream([(1.0, 300, 20)]), llama())
+    row = found.window_classes.iloc[0]
+    assert (row["num_ttft_kept"], row["num_tbt_kept"], row["num_kept"]) == (1, 0, 0)
+    window = found.windows.iloc[0]
+    assert (window["ttft_attainment"], window["tbt_attainment"]) == (1.0, 0.0)
+    whole = found.classes.iloc[-1]
+    assert (whole["ttft_attainment"], whole["tbt_attainment"], whole["goodput_rps"]) == (1.0, 0.0, 0.0)
 
 
 def test_it_prints_what_matters(result: ReplayResult) -> None:

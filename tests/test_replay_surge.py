@@ -1,16 +1,29 @@
 """Tests of `dynaopt.replay_surge`: each measure by itself, in a case that only it can save."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from replay_builders import Group, ListStream, Request, Route, engine_of_group, llama, make_schedule, own_routes
 
-from dynaopt.instance_engine import MAX_LEAP
+from dynaopt.instance_engine import (
+    MAX_LEAP,
+    PROMPT_TOKENS,
+    RESERVED,
+    SEQUENCES,
+    STARTED,
+    WAITING,
+    make_fleet,
+    make_slots,
+)
 from dynaopt.phase_model import iteration
 from dynaopt.replay import replay
+from dynaopt.replay_state import RESTEERED, SQUASHED, make_tally
+from dynaopt.replay_surge import _take_away
 
 # Far more than an instance's share at once goes to the first: what is planned is not what is tested here.
 FIRST_TAKES_ALL = {"burst_requests": 100.0}
+COLUMNS = [SEQUENCES, RESERVED, STARTED, WAITING, PROMPT_TOKENS]
 NOTHING = {"clocks_up": False, "resteers": False, "squashes": False}
 
 
@@ -78,6 +91,29 @@ def test_started_prompt_is_squashed() -> None:
     assert (saved["num_squashed"], saved["ttft_attainment"]) == (1, 1.0)
     assert (late["num_squashed"], late["ttft_attainment"]) == (0, pytest.approx(12 / 13))
     assert saved["serving_energy_j"] > late["serving_energy_j"]
+
+
+@pytest.mark.parametrize(
+    ("slot", "event", "expected", "left_tokens"),
+    [(1, SQUASHED, [1, 600, 1, 1, 700], 400), (2, RESTEERED, [2, 1100, 2, 0, 700], 300)],
+)
+def test_what_is_taken_away_leaves_nothing_behind(slot: int, event: int, expected: list[int], left_tokens: int) -> None:
+    """Tests three requests on an instance, of which one is squashed or another re-steered.
+
+    Slots 0 and 1 have begun: 500 + 100 and 400 + 100 tokens of the cache, 400 and 300 of their prompts left. Slot 2
+    waits, with 300. That is 2 sequences, 1,100 tokens of the cache, 2 begun, 1 waiting and 1,000 prompt tokens.
+    Without slot 1: 1, 600, 1, 1 and 700, and its 400 begin anew. Without slot 2: 2, 1,100, 2, 0 and 700.
+    """
+    slots = make_slots(3)
+    slots.input_tokens[:], slots.output_tokens[:], slots.left_tokens[:] = [500, 400, 300], 100, [400, 300, 300]
+    fleet = make_fleet(1, 9, 4, 4, 100)
+    fleet.counts[0, COLUMNS] = [2, 1100, 2, 1, 1000]
+    fleet.started[0, :2], fleet.waiting[0, 0] = [0, 1], 2
+    world = SimpleNamespace(fleet=fleet, slots=slots, tally=make_tally(1))
+    _take_away.py_func(world, 0, slot, slot == 1)
+    assert fleet.counts[0, COLUMNS].tolist() == expected
+    assert slots.left_tokens[slot] == left_tokens
+    assert world.tally.events[event] == 1
 
 
 def test_late_request_makes_no_others_late() -> None:
