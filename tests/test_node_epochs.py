@@ -108,3 +108,9 @@ def test_an_epoch_has_the_windows_of_half_an_hour_and_at_least_one(minutes: int,
     starts = pd.date_range("2024-05-12T00:00:00Z", periods=4, freq=f"{minutes}min", unit="us")
     demand = Demand("longer", 60.0 * minutes, case.demand.table.assign(window_start=starts), starts=starts)
     assert servers(replace(case, demand=demand), "up") == {"LL": expected}
+
+
+def test_rounding_leaves_no_server_out() -> None:
+    """Tests 0.7 requests/s on servers of 0.1: seven of them and nothing left, although 0.7 / 0.1 < 7 in floats."""
+    case = make_policy_case(make_policy_profile((8, 1980, [(0.0, 100.0), (0.1, 200.0)])), {"SS": [0.7]})
+    assert servers(case, "longer-output") == {"SS": [7]}
