@@ -64,14 +64,14 @@ def test_gpus_of_a_stopped_instance_are_free_when_it_has_finished() -> None:
 
 
 def test_started_instance_owes_nothing_to_the_one_whose_number_it_has() -> None:
-    """Tests 20 requests on a TP4 that is planned for 0.02 a second, whose next turn would so come after 1,000 s.
+    """Tests 90 requests on a TP4 planned for a hundredth of what it can carry, at most 0.2 a second: due after 450 s.
 
     It stops, two TP8 start, and one of them gets its number. Two prompts that come at once then go to one each, and
-    both take one iteration of 1,024 tokens; if one TP8 had its turn at 1,000 s, the other would serve both.
+    both take one iteration of 1,024 tokens; if one TP8 had its turn at 450 s or later, the other would serve both.
     """
-    before: Group = ("MS", 4, 1980, 1, 0.02)
+    before: Group = ("MS", 4, 1980, 1, 0.0)
     after: Group = ("LS", 8, 1980, 2, 1.0)
-    requests = [(1.0 + n, 300, 1) for n in range(20)] + [(150.0, 1024, 1)] * 2
+    requests = [(1.0 + n, 300, 1) for n in range(90)] + [(150.0, 1024, 1)] * 2
     result = _replay([[before], [after]], requests, burst_requests=0.0, checks_deadline=False)
     one_s = iteration(engine_of_group(after).coefficients, 1024.0, 512.0, 0.0, 0.0)[0]
     row = result.classes.set_index("request_class").loc["LS"]
