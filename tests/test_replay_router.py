@@ -109,17 +109,18 @@ class TestInstances:
     @settings(max_examples=25, deadline=None)
     @given(st.lists(st.floats(0.5, 5.0), min_size=1, max_size=6), st.integers(0, 2**31))
     def test_planned_rates_are_kept(self, rates: list[float], seed: int) -> None:
-        """Tests Poisson arrivals at the sum of the rates for 400 s: each instance gets at most what is planned, + 10 %.
+        """Tests Poisson arrivals, as many as planned in 400 s: each instance gets at most its part, + 10 %.
 
         The limits are in proportion to the rates, so that what is beyond them is shared like them too.
         """
         rng = np.random.default_rng(seed)
         total = sum(rates)
-        times = np.cumsum(rng.standard_exponential(int(400 * total))) / total
+        times = np.cumsum(rng.standard_exponential(int(400 * total)))
+        times *= len(times) / total / times[-1]
         found = _serve(_world(rates, [2 * r for r in rates], burst=1.0), times.tolist())
         share = np.bincount(found, minlength=len(rates)) / np.array(rates) / times[-1]
         assert share.max() < 1.1
-        assert share.min() > 0.7
+        assert share.min() > 0.85
 
 
 def test_margin_is_a_share_of_the_bound() -> None:
