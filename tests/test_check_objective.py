@@ -147,3 +147,8 @@ def test_optimal_is_held_to_the_gap_of_the_objective() -> None:
     windows.loc[1, ["gap", "termination"]] = [(0.283 - 0.2) / 0.283, "optimal"]
     assert K.OPTIMALITY in kinds(replace(schedule, windows=windows))
     assert K.GAP not in kinds(replace(schedule, windows=windows))
+
+
+def test_a_bound_above_the_objective_is_told_as_such() -> None:
+    """Tests 0.3 as the bound of 0.283: the bound itself is a fault, beside the total that no longer adds up."""
+    assert kinds(with_cell(planned(), "accounts", "objective_bound", 0.3)) >= {K.LOWER_BOUND}
