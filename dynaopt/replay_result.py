@@ -45,7 +45,8 @@ class ReplayResult:
     """What became of every request, and what it took.
 
     A request keeps its TTFT if its first token comes within the bound of its class. It keeps its TBT if at most one in
-    a hundred of its gaps between tokens, rounded down, is longer than the bound: with fewer than 101 tokens, none.
+    a hundred of its gaps between tokens, rounded down, is longer than the bound: with fewer than 101 tokens, none. Shares
+    are of the requests that arrived, so that a lost one keeps neither.
 
     Parameters
     ----------
@@ -174,7 +175,7 @@ def _row(replays: Sequence[ModelReplay], classes: IntArray, duration_s: float) -
         "num_requests": int(sum(r.num_arrived[:, classes].sum() for r in replays)),
         "num_lost": int(sum(r.num_lost[classes].sum() for r in replays)),
     }
-    row |= _shares(kept)
+    row |= _shares(kept, row["num_requests"])
     row["gaps_within"] = 1 - slow / gaps.sum() if gaps.sum() else float("nan")
     ttft_total_s = sum(float(r.tally.ttft_total_s[classes].sum()) for r in replays)
     row["ttft_mean_s"] = ttft_total_s / kept[ARRIVED] if kept[ARRIVED] else float("nan")
@@ -184,9 +185,10 @@ def _row(replays: Sequence[ModelReplay], classes: IntArray, duration_s: float) -
     return row
 
 
-def _shares(kept: IntArray) -> dict[str, float]:
+def _shares(kept: IntArray, num_requests: float) -> dict[str, float]:
+    """Return the shares of the requests that came: a lost one kept nothing."""
     names = {"ttft_attainment": TTFT_KEPT, "tbt_attainment": TBT_KEPT, "attainment": BOTH_KEPT}
-    return {name: kept[at] / kept[ARRIVED] if kept[ARRIVED] else float("nan") for name, at in names.items()}
+    return {name: kept[at] / num_requests if num_requests else float("nan") for name, at in names.items()}
 
 
 def _windows(schedule: Schedule, replays: Sequence[ModelReplay]) -> pd.DataFrame:
@@ -208,8 +210,8 @@ def _windows(schedule: Schedule, replays: Sequence[ModelReplay]) -> pd.DataFrame
     frame["num_requests"] = _sum(r.num_arrived.sum(axis=1) for r in replays)
     kept = np.sum([r.tally.kept.sum(axis=1) for r in replays], axis=0)
     with np.errstate(invalid="ignore"):
-        frame["ttft_attainment"] = kept[:, TTFT_KEPT] / kept[:, ARRIVED]
-        frame["tbt_attainment"] = kept[:, TBT_KEPT] / kept[:, ARRIVED]
+        frame["ttft_attainment"] = kept[:, TTFT_KEPT] / frame["num_requests"]
+        frame["tbt_attainment"] = kept[:, TBT_KEPT] / frame["num_requests"]
     frame["planned_gpus"] = planned["num_gpus"]
     frame["num_gpus"] = _sum(r.num_gpus for r in replays)
     return frame

@@ -330,6 +330,9 @@ class TestFleets:
         assert (result.num_requests, result.num_lost) == (2, 1)
         assert _of_class(result, "LM")["num_lost"] == 1
         assert "1 lost" in repr(result)
+        assert _of_class(result, "LM")["ttft_attainment"] == 0
+        assert result.totals["ttft_attainment"] == 0.5
+        assert result.windows["tbt_attainment"].max() <= 1
 
     def test_request_too_big_for_its_pool_goes_to_another(self) -> None:
         """Tests the same with a TP4 of another pool beside it: served there, and counted."""
