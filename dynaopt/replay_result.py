@@ -45,8 +45,8 @@ class ReplayResult:
     """What became of every request, and what it took.
 
     A request keeps its TTFT if its first token comes within the bound of its class. It keeps its TBT if at most one in
-    a hundred of its gaps between tokens, rounded down, is longer than the bound: with fewer than 101 tokens, none. Shares
-    are of the requests that arrived, so that a lost one keeps neither.
+    a hundred of its gaps between tokens, rounded down, is longer than the bound: with fewer than 101 tokens, none.
+    Shares are of the requests that arrived, so that a lost one keeps neither.
 
     Parameters
     ----------
