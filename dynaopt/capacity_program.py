@@ -55,7 +55,7 @@ def _counts(
         load = [(z, problem.pools[c].rate_rps) for (c, to), z in flows.items() if to == p]
         own = {tp: builder.variable(f"n[{p},{tp}]", integer=True, cost=tp * gpu_cost) for tp in sorted(capacity)}
         most = max(capacity.values(), default=1.0)
-        kept = 1.0 if reserve == "n+1" else 1 - float(reserve)
+        kept = 1 - problem.cluster.reserve_share
         carried = [(n, kept * capacity[tp] / most) for tp, n in own.items()]
         needed = [(z, -rate / most) for z, rate in load]
         if load and reserve != "n+1":

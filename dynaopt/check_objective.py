@@ -63,7 +63,7 @@ def check_objective(
     return [
         *_prices(evidence, objective, table),
         *_amounts(evidence, table, expected),
-        *_proofs(evidence, objective, table, windows, expected["serving_objective"], schedule.metadata.gap_tolerance),
+        *_proofs(evidence, objective, table, windows, expected, schedule.metadata.gap_tolerance),
         *_totals(schedule, table, expected, evidence.answered),
     ]
 
@@ -130,17 +130,16 @@ def _proofs(
     objective: ObjectiveRecord,
     table: Mapping[str, FloatArray],
     windows: pd.DataFrame,
-    serving: FloatArray,
+    counted: Mapping[str, FloatArray],
     tolerance: float,
 ) -> Iterator[Violation]:
-    answered, bound = evidence.answered, table["objective_bound"]
+    answered, bound, serving = evidence.answered, table["objective_bound"], counted["serving_objective"]
     bad = answered & exceeds(bound, serving)
     yield from of_windows(evidence, ViolationKind.LOWER_BOUND, bad, bound, serving, "at most {}, the objective")
     energy_bound_j = numbers(windows, "lower_bound_j")
     if not objective.charges_for_gpus:
         # Energy is minimised then, and the proof is that of energy, which `check_energy` holds gap and optimality to.
-        factor = _counted(objective, table, *(np.zeros(len(bound)) for _ in range(3)))["factor_per_kwh"]
-        expected = factor * energy_bound_j / 3_600_000
+        expected = counted["factor_per_kwh"] * energy_bound_j / 3_600_000
         bad = answered & differ(bound, expected)
         yield from of_windows(evidence, ViolationKind.LOWER_BOUND, bad, bound, expected, "{}, that of energy, priced")
         return

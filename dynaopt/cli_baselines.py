@@ -8,10 +8,7 @@ from dynaopt.accounts import objective_of, priced
 from dynaopt.errors import NoSolutionError, UnknownNameError
 from dynaopt.profile import Profile
 from dynaopt.schedule import Schedule
-from dynaopt.single_pool import SinglePool, best_single_pool, single_pool
-
-# From this share of requests that the mix's curve takes for another class, the comparison is more rough than fair.
-_MIX_DISTANCE_TOLD = 0.1
+from dynaopt.single_pool import ROUGH_MIX, SinglePool, best_single_pool, single_pool
 
 
 def find_baselines(schedule: Schedule, profiles: Sequence[Profile]) -> tuple[dict[str, Schedule], list[str]]:
@@ -68,6 +65,6 @@ def _notes(name: str, pool: SinglePool) -> list[str]:
         f"The curves of {part.mix} take {part.mix_distance:.0%} of the requests to {part.profile.model} for another "
         "class than theirs, so the single pools are a rough comparison."
         for part in pool.pools
-        if part.mix_distance > _MIX_DISTANCE_TOLD
+        if part.mix_distance > ROUGH_MIX
     ]
     return notes

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from dynaopt.capacity_program import Least, capacities, solve_program
 from dynaopt.formulation import formulate
@@ -28,11 +29,17 @@ class _OutOfTimeError(Exception):
     """The deadline has passed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Clock:
-    """Solves programs until a deadline on the clock of `time.perf_counter`."""
+    """Solves programs about a problem until a deadline on the clock of `time.perf_counter`."""
 
+    problem: Problem
     deadline_s: float
+
+    @cached_property
+    def least_gpus(self) -> Least | None:
+        """How many GPUs the problem needs, its power aside; None where no number suffices."""
+        return self.solve(capacities(self.problem, wanted="gpus"), GPU_SECONDS)
 
     def solve(self, model: LinearModel | None, seconds: float, gap: float = 0.0) -> Least | None:
         """Minimise a program in at most so many seconds and until the deadline, which raises once it has passed."""
@@ -64,7 +71,7 @@ def explain(problem: Problem, *, deadline_s: float = math.inf) -> str:
         For example ``class LL in window 2024-05-14 18:05 needs 344 GPUs of 320; it fits at a TTFT of 2.4 s instead of
         2 s``.
     """
-    clock = _Clock(deadline_s)
+    clock = _Clock(problem, deadline_s)
     cause, changes = "", list[str]()
     try:
         cause = _without_configuration(problem) or _fixed_mix(problem, clock) or _gpus(problem, clock) or ""
@@ -136,7 +143,7 @@ def _fixed_mix(problem: Problem, clock: _Clock) -> str | None:
 
 
 def _gpus(problem: Problem, clock: _Clock) -> str | None:
-    needed = clock.solve(capacities(problem, wanted="gpus"), GPU_SECONDS)
+    needed = clock.least_gpus
     if needed is None or needed.bound <= problem.num_gpus + 1e-6:
         return None
     exact = needed.value - needed.bound < 1 - 1e-6
@@ -191,7 +198,7 @@ def _changes(problem: Problem, clock: _Clock) -> Iterator[str]:
             yield f"with a reserve of {float(cluster.reserve) * share:.3g} instead of {cluster.reserve:g}"
     if cluster.fixed_mix and clock.fits(problem.replace(fixed_mix={})):
         yield "without the fixed mix"
-    more = clock.solve(capacities(problem, wanted="gpus"), GPU_SECONDS)
+    more = clock.least_gpus
     if more is not None and math.isfinite(more.value) and more.value > problem.num_gpus:
         yield f"with {round(more.value)} GPUs"
 

@@ -19,11 +19,10 @@ from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES
 from dynaopt.schedule import Schedule
 from dynaopt.schedule_io import METADATA_FILE, read_schedule, write_schedule
 from dynaopt.schedule_metadata import make_metadata
+from dynaopt.single_pool import ROUGH_MIX
 from dynaopt.violations import Violation, ViolationKind
 
 _LOG = logging.getLogger(__name__)
-ROUGH_MIX = 0.1
-"""From this share of requests that a mix's curve takes for another class, a comparison is more rough than fair."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

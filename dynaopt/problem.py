@@ -51,6 +51,16 @@ class Cluster(BaseModel):
     fixed_mix: Mapping[str, Mapping[int, Annotated[int, Field(ge=0)]]] = {}
     host_w: Annotated[float, Field(ge=0)] | None = None
 
+    @property
+    def reserve_share(self) -> float:
+        """Share of a pool's capacity that is kept free; 0 where it is an instance that is spare."""
+        return 0.0 if self.reserve == "n+1" else float(self.reserve)
+
+    @property
+    def spare_instances(self) -> int:
+        """Instances that each pool has beyond what it needs: 1 with n+1."""
+        return int(self.reserve == "n+1")
+
     @classmethod
     def of(cls, **options: Any) -> Cluster:
         """Make one, telling of a bad option in the words of `errors`.
@@ -245,8 +255,7 @@ class Problem:
     @property
     def unused_gpu_power_w(self) -> float:
         """What a GPU without a model draws, in watts."""
-        power = next(iter(self.profiles.values())).metadata.power
-        return power.gpu_on_w if self.cluster.unused_gpus == "on" else power.gpu_released_w
+        return unused_gpu_power_w(next(iter(self.profiles.values())), self.cluster)
 
     def replace(self, **changes: Any) -> Problem:
         """Return a problem with some of its inputs changed.
@@ -266,6 +275,43 @@ class Problem:
     def __repr__(self) -> str:
         rates = sum(p.rate_rps for p in self.pools)
         return f"Problem({self.demand.start}, {rates:.1f} requests/s, {len(self.pools)} pools, {self.num_gpus} GPUs)"
+
+
+def profile_of(model: str, profiles: Sequence[Profile]) -> Profile:
+    """Return the profile of a model that a demand names; the only one is also that of a demand that names none.
+
+    Parameters
+    ----------
+    model
+        Name of the model, or empty.
+    profiles
+        One for each model.
+
+    Raises
+    ------
+    InvalidInputError
+        If none of them is.
+    """
+    by_model = {profile.model: profile for profile in profiles}
+    profile = profiles[0] if model == "" and len(profiles) == 1 else by_model.get(model)
+    if profile is None:
+        found = f"only {', '.join(by_model) or 'none'}"
+        raise InvalidInputError("profiles", expected=f"one for model '{model}'", found=found)
+    return profile
+
+
+def unused_gpu_power_w(profile: Profile, cluster: Cluster) -> float:
+    """Return what a GPU without a model draws, in watts.
+
+    Parameters
+    ----------
+    profile
+        Of a model on the same kind of GPU.
+    cluster
+        Says whether unused GPUs stay on.
+    """
+    power = profile.metadata.power
+    return power.gpu_on_w if cluster.unused_gpus == "on" else power.gpu_released_w
 
 
 def host_power_w(profile: Profile, cluster: Cluster) -> float:

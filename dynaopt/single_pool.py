@@ -8,7 +8,7 @@ the highest clock.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +16,18 @@ import numpy as np
 import pandas as pd
 
 from dynaopt.demand import Demand
-from dynaopt.errors import InvalidInputError, NoSolutionError
+from dynaopt.errors import NoSolutionError
 from dynaopt.objective import Objective
-from dynaopt.problem import Cluster, host_power_w
+from dynaopt.problem import Cluster, host_power_w, profile_of, unused_gpu_power_w
 from dynaopt.profile import FloatArray, LoadCurve, Mix, Profile
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.result import Termination
 from dynaopt.schedule import ALLOCATION_COLUMNS, ROUTE_COLUMNS, TRANSITION_COLUMNS, WINDOW_COLUMNS, Schedule
 from dynaopt.schedule_metadata import make_metadata
 from dynaopt.slo import Slo
+
+ROUGH_MIX = 0.1
+"""From this share of requests that a mix's curve takes for another class, a comparison is more rough than fair."""
 
 SOLVER = "single-pool"
 """What stands in the place of a solver's name in the schedule of a single pool."""
@@ -119,7 +122,7 @@ class SinglePool:
         """Mean power of the cluster in each window, unused GPUs included, in watts, shape (windows,)."""
         unused = max(0, self.cluster.num_gpus - self.num_gpus)
         power_w: FloatArray = np.sum([pool.power_w for pool in self.pools], axis=0)
-        return power_w + unused * _unused_gpu_w(self.pools[0].profile, self.cluster)
+        return power_w + unused * unused_gpu_power_w(self.pools[0].profile, self.cluster)
 
     @property
     def energy_j(self) -> float:
@@ -256,7 +259,7 @@ def best_single_pool(
 
     def costs(pool: MixPool) -> float:
         """Count what a pool adds to the objective over the horizon."""
-        beyond_unused_w = pool.power_w - pool.num_gpus * _unused_gpu_w(pool.profile, wanted)
+        beyond_unused_w = pool.power_w - pool.num_gpus * unused_gpu_power_w(pool.profile, wanted)
         used = np.full(demand.num_windows, float(pool.num_gpus))
         return float(prices.objective(beyond_unused_w * demand.window_s, used).sum())
 
@@ -330,8 +333,7 @@ def _size(
         return None
     load_rps = rates.sum(axis=1)
     needed = float((load_rps * peaks).max()) * (1 + cluster.headroom) / slo_rate_rps
-    share, spare = (0.0, 1) if cluster.reserve == "n+1" else (float(cluster.reserve), 0)
-    number = max(_round_up(needed / (1 - share)) + spare, 1)
+    number = max(_round_up(needed / (1 - cluster.reserve_share)) + cluster.spare_instances, 1)
     return MixPool(
         profile=profile,
         curve=curve,
@@ -350,21 +352,7 @@ def _round_up(number: float) -> int:
 def _by_model(demand: Demand, profiles: Profile | Sequence[Profile]) -> list[tuple[Profile, FloatArray, FloatArray]]:
     """Return the profile, the rates (windows, 9) and the peak factors (windows,) of each model."""
     listed = [profiles] if isinstance(profiles, Profile) else list(profiles)
-    by_model: Mapping[str, Profile] = {profile.model: profile for profile in listed}
-    found = []
-    for model in demand.models:
-        profile = listed[0] if model == "" and len(listed) == 1 else by_model.get(model)
-        if profile is None:
-            raise InvalidInputError(
-                "profiles", expected=f"one for model '{model}'", found=f"only {', '.join(by_model) or 'none'}"
-            )
-        found.append((profile, demand.rates_rps[model], demand.peak_factors[model]))
-    return found
-
-
-def _unused_gpu_w(profile: Profile, cluster: Cluster) -> float:
-    power = profile.metadata.power
-    return power.gpu_on_w if cluster.unused_gpus == "on" else power.gpu_released_w
+    return [(profile_of(m, listed), demand.rates_rps[m], demand.peak_factors[m]) for m in demand.models]
 
 
 def _allocation_rows(pool: MixPool, starts: pd.DatetimeIndex) -> pd.DataFrame:

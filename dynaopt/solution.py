@@ -33,6 +33,11 @@ class Instances:
         """Most load of all together, in requests per second."""
         return sum(option.capacity_rps for option in self.options)
 
+    @property
+    def largest_rps(self) -> float:
+        """Most load of the largest one, in requests per second."""
+        return max((option.capacity_rps for option in self.options), default=0.0)
+
     def add(self, option: PoolOption, count: int, load_rps: float, *, is_point: bool) -> None:
         """Add instances at one load; the first that is not at a point becomes the free one."""
         self.options += [option] * count
@@ -94,7 +99,8 @@ def settle(problem: Problem, instances: dict[int, Instances], flows: Flows) -> A
     SolverError
         If flows and capacities are too far from each other.
     """
-    _fit(problem, flows, {p: held.capacity_rps for p, held in instances.items()})
+    spare = problem.cluster.spare_instances
+    _fit(problem, flows, {p: held.capacity_rps - spare * held.largest_rps for p, held in instances.items()})
     _drop_dust(flows)
     arriving = _arriving(flows)
     loads = []
@@ -138,7 +144,7 @@ def _arriving(flows: Flows) -> dict[int, float]:
 
 def _fit(problem: Problem, flows: Flows, capacity_rps: dict[int, float]) -> None:
     """Move what a pool cannot carry, a tolerance's worth, to other pools that may serve it; in place."""
-    share = 1 - problem.cluster.reserve if isinstance(problem.cluster.reserve, float) else 1.0
+    share = 1 - problem.cluster.reserve_share
     arriving = _arriving(flows)
     room = {p: share * capacity - arriving[p] for p, capacity in capacity_rps.items()}
     for p in [p for p in room if room[p] < 0]:

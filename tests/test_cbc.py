@@ -3,8 +3,10 @@
 import numpy as np
 import pulp
 import pytest
+from builders import make_curve, make_problem, make_profile
 
 from dynaopt.errors import SolverError
+from dynaopt.formulation import formulate
 from dynaopt.linear_model import LinearModel, ModelBuilder
 from dynaopt.solvers import cbc
 from dynaopt.solvers.cbc import Cbc, load_pulp
@@ -107,3 +109,11 @@ def test_loaded_program_is_the_model() -> None:
     one = next(v for v in program.variables() if v.name == "one")
     assert (one.lowBound, one.upBound) == (1, 1)
     assert program.objective[one] == 7
+
+
+def test_infeasible_by_its_linear_relaxation() -> None:
+    """Tests n+1, of which the linear relaxation alone says so: two classes in pools of two TP2 take 8 GPUs of 6."""
+    curves = [make_curve(2, 1000, c, [(0, 120), (1, 120)]) for c in ("SS", "SL", "LS")]
+    curves += [make_curve(4, 1000, c, [(0, 240), (r, 240)]) for c, r in (("SS", 2), ("SL", 2), ("LS", 1))]
+    problem = make_problem(make_profile(curves), {"SL": 0.125, "LS": 0.5}, num_gpus=6, headroom=0.1, reserve="n+1")
+    assert Cbc().run(formulate(problem).model, None, 0.0).infeasible

@@ -9,6 +9,7 @@ from dynaopt.errors import SolverError
 from dynaopt.formulation import Formulation, formulate
 from dynaopt.problem import Problem
 from dynaopt.solution import Instances, read_allocation, settle
+from dynaopt.solvers import solve
 
 PLAIN = [(0, 100), (1, 200), (2, 300)]
 
@@ -135,3 +136,26 @@ def test_reserve_is_kept_when_flows_move() -> None:
     assert not check_allocation(problem, allocation)
     own = next(r for r in allocation.routes if r.pool == "SS")
     assert own.rate_rps == pytest.approx(0.8 * 2.0)
+
+
+def test_n_plus_one_is_kept_when_flows_move() -> None:
+    """Tests that of two instances of 2 requests/s one must carry all: 2.00005 are 0.00005 too many, which move on."""
+    problem = two_pools(reserve="n+1")
+    held = {p: Instances() for p in (0, 8)}
+    for p in held:
+        held[p].add(problem.pools[p].options[0], 2, 0.0, is_point=False)
+    allocation = settle(problem, held, {(0, 0): 2.00005, (0, 8): 0.19995, (8, 8): 1.0})
+    assert not check_allocation(problem, allocation)
+    own = next(r for r in allocation.routes if r.pool == "SS")
+    assert own.rate_rps == pytest.approx(2.0)
+
+
+def test_scaling_of_cp_sat_leaves_n_plus_one_whole() -> None:
+    """Tests a problem in which its answer had 1.36366 requests/s where 3 x 0.5 / 1.1 = 1.36364 are what n+1 leaves."""
+    curves = [make_curve(tp, 1000, c, [(0, 60 * tp), (0.5 * tp, 60 * tp)]) for tp in (1, 2) for c in ("SS", "SL", "LS")]
+    rates = {"SS": 1.0, "SL": 0.5, "LS": 0.5}
+    problem = make_problem(make_profile(curves), rates, num_gpus=7, headroom=0.1, reserve="n+1")
+    result = solve(problem, solver="cp-sat")
+    assert result.allocation is not None
+    assert result.power_w == pytest.approx(420)
+    assert not check_allocation(problem, result.allocation)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dynaopt.policies.base import Case
-from dynaopt.problem import host_power_w
+from dynaopt.problem import host_power_w, unused_gpu_power_w
 from dynaopt.result import Termination
 from dynaopt.schedule import ALLOCATION_COLUMNS, ROUTE_COLUMNS, WINDOW_COLUMNS, Schedule
 from dynaopt.schedule_metadata import make_metadata
@@ -65,10 +65,8 @@ def _windows(case: Case, name: str, allocations: pd.DataFrame, started_j: np.nda
     drawn_w = allocations["num_instances"] * allocations["power_per_instance_w"] + gpus * host_w
     sums = pd.DataFrame({"gpus": gpus, "drawn_w": drawn_w}).groupby(allocations["window_start"]).sum()
     sums = sums.reindex(starts, fill_value=0)
-    power = case.profiles[0].metadata.power
-    unused_w = power.gpu_on_w if case.cluster.unused_gpus == "on" else power.gpu_released_w
     unused = np.maximum(case.cluster.num_gpus - sums["gpus"].to_numpy(float), 0.0)
-    power_w = sums["drawn_w"].to_numpy(float) + unused * unused_w
+    power_w = sums["drawn_w"].to_numpy(float) + unused * unused_gpu_power_w(case.profiles[0], case.cluster)
     serving_j = power_w * case.demand.window_s
     values = {
         "window_start": starts,

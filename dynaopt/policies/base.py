@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dynaopt.demand import Demand
 from dynaopt.errors import InvalidInputError
-from dynaopt.problem import Cluster
+from dynaopt.problem import Cluster, profile_of
 from dynaopt.profile import FloatArray, Profile
 from dynaopt.schedule import Schedule
 from dynaopt.slo import Slo
@@ -80,10 +80,7 @@ class Case:
         """
         found = []
         for model in self.demand.models:
-            profile = self.profiles[0] if model == "" and len(self.profiles) == 1 else self.by_model.get(model)
-            if profile is None:
-                known = ", ".join(self.by_model) or "none"
-                raise InvalidInputError("profiles", expected=f"one for model '{model}'", found=f"only {known}")
+            profile = profile_of(model, self.profiles)
             stretch = self.demand.peak_factors[model] * (1 + self.cluster.headroom)
             found.append(ModelDemand(profile=profile, rate_rps=self.demand.rates_rps[model], stretch=stretch))
         return found
@@ -106,6 +103,24 @@ class Policy(Protocol):
         NoSolutionError
             If the policy cannot serve the demand at all, for example without curves of a mix.
         """
+
+
+class Variant:
+    """A policy that comes with the paper's settings and with the best: its names, which differ by a ``best``.
+
+    Parameters
+    ----------
+    best
+        Whether what never changes is what takes the least energy over the horizon.
+    """
+
+    name: str
+    title: str
+
+    def __init__(self, *, best: bool = False) -> None:
+        if best:
+            self.name, self.title = f"best-{self.name}", f"best {self.title}"
+        self._best = best
 
 
 def make_case(

@@ -157,8 +157,7 @@ def degrees_of(pool: ServedPool, cluster: Cluster, frequency_mhz: int | None = N
         power_w=np.concatenate([k.curve.power_w for k in kept]) + host_w,
         slo_rps=np.array([k.slo_rate_rps for k in kept]),
     )
-    plus_one = cluster.reserve == "n+1"
-    return Degrees(laid=laid, share=0.0 if cluster.reserve == "n+1" else float(cluster.reserve), plus_one=plus_one)
+    return Degrees(laid=laid, share=cluster.reserve_share, plus_one=cluster.spare_instances > 0)
 
 
 @compiled

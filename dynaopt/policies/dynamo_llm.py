@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dynaopt.policies.assembling import assemble
-from dynaopt.policies.base import Case
+from dynaopt.policies.base import Case, Variant
 from dynaopt.policies.degree_mixes import Degrees, degrees_of
 from dynaopt.policies.node_epochs import PoolNodes, Rounding, assign_nodes
 from dynaopt.policies.sharded_pools import Rows, rows_frame
@@ -25,7 +25,7 @@ from dynaopt.schedule import Schedule
 Parts = list[tuple[int, int, float]]
 
 
-class DynamoLlm:
+class DynamoLlm(Variant):
     """The paper's controllers.
 
     Parameters
@@ -35,17 +35,15 @@ class DynamoLlm:
         down. To which longer pool the rest goes is the better choice in any case.
     """
 
-    def __init__(self, *, best: bool = False) -> None:
-        self.name = "best-dynamollm" if best else "dynamollm"
-        self.title = "best DynamoLLM" if best else "DynamoLLM"
-        self._roundings: tuple[Rounding, ...] = ("longer-output", "longer-input")
-        if best:
-            self._roundings += ("up",)
+    name, title = "dynamollm", "DynamoLLM"
 
     def plan(self, case: Case) -> Schedule:
         """Run the controllers through all windows; see `Policy.plan`."""
         began_s = time.perf_counter()
-        schedules = [self._run(case, rounding) for rounding in self._roundings]
+        roundings: tuple[Rounding, ...] = ("longer-output", "longer-input")
+        if self._best:
+            roundings += ("up",)
+        schedules = [self._run(case, rounding) for rounding in roundings]
         best = min(schedules, key=lambda schedule: schedule.energy_j)
         windows = best.windows.assign(runtime_s=(time.perf_counter() - began_s) / best.num_windows)
         return Schedule(

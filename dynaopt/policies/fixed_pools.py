@@ -14,9 +14,10 @@ from typing import Literal
 import numpy as np
 
 from dynaopt.policies.assembling import assemble
-from dynaopt.policies.base import Case
+from dynaopt.policies.base import Case, Variant
 from dynaopt.policies.served import Configuration, ServedPool, class_pools, mix_pools
 from dynaopt.policies.sharing import IntArray, Shared, needed, share
+from dynaopt.problem import unused_gpu_power_w
 from dynaopt.profile import FloatArray
 from dynaopt.schedule import Schedule
 
@@ -27,31 +28,6 @@ _MOST_LARGER = 2.0
 def usual(pool: ServedPool) -> Configuration:
     """Return the largest degree at the highest clock, which with eight GPUs to a server is the paper's TP8."""
     return pool.at(pool.largest_tp, max(c.frequency_mhz for c in pool.configurations))
-
-
-class MultiPool:
-    """Static pools, one for each class: TP8 at the highest clock, or each at its best degree and clock.
-
-    Parameters
-    ----------
-    best
-        Whether degree and clock of each pool are those that take the least energy over the horizon.
-    """
-
-    def __init__(self, *, best: bool = False) -> None:
-        self.name = "best-multi-pool" if best else "multi-pool"
-        self.title = "best MultiPool" if best else "MultiPool"
-        self._best = best
-
-    def plan(self, case: Case) -> Schedule:
-        """Size every pool for its own busiest minute; see `Policy.plan`."""
-        pools = class_pools(case)
-        return _schedule(case, self.name, pools, [[self._choose(case, pool)] for pool in pools])
-
-    def _choose(self, case: Case, pool: ServedPool) -> Shared:
-        configurations = pool.configurations if self._best else (usual(pool),)
-        ways = (share(pool, k, _always(needed(pool, k, case.cluster))) for k in configurations)
-        return min(ways, key=lambda way: _cost_w(case, way))
 
 
 class SinglePool:
@@ -88,7 +64,7 @@ class SinglePool:
         return min(ways, key=lambda way: _cost_w(case, way))
 
 
-class ScaleInst:
+class ScaleInst(Variant):
     """MultiPool with as many instances in each window as that window needs.
 
     Parameters
@@ -97,23 +73,40 @@ class ScaleInst:
         Whether degree and clock of each pool, which never change, are those that take the least energy.
     """
 
-    def __init__(self, *, best: bool = False) -> None:
-        self.name = "best-scale-inst" if best else "scale-inst"
-        self.title = "best ScaleInst" if best else "ScaleInst"
-        self._best = best
+    name, title = "scale-inst", "ScaleInst"
 
     def plan(self, case: Case) -> Schedule:
-        """Size every pool for every window; see `Policy.plan`."""
+        """Size every pool; see `Policy.plan`."""
         pools = class_pools(case)
         return _schedule(case, self.name, pools, [[self._choose(case, pool)] for pool in pools])
 
     def _choose(self, case: Case, pool: ServedPool) -> Shared:
         configurations = pool.configurations if self._best else (usual(pool),)
-        ways = (share(pool, k, needed(pool, k, case.cluster)) for k in configurations)
+        ways = (share(pool, k, self._number(needed(pool, k, case.cluster))) for k in configurations)
         return min(ways, key=lambda way: _cost_w(case, way))
 
+    def _number(self, number: IntArray) -> IntArray:
+        return number
 
-class ScaleFreq:
+
+class MultiPool(ScaleInst):
+    """Static pools, one for each class: TP8 at the highest clock, or each at its best degree and clock.
+
+    Each is sized for its own busiest minute.
+
+    Parameters
+    ----------
+    best
+        Whether degree and clock of each pool are those that take the least energy over the horizon.
+    """
+
+    name, title = "multi-pool", "MultiPool"
+
+    def _number(self, number: IntArray) -> IntArray:
+        return _always(number)
+
+
+class ScaleFreq(Variant):
     """MultiPool with the clock that takes the least power in each window.
 
     Parameters
@@ -122,10 +115,7 @@ class ScaleFreq:
         Whether degree and number of instances of each pool, which never change, are those that take the least energy.
     """
 
-    def __init__(self, *, best: bool = False) -> None:
-        self.name = "best-scale-freq" if best else "scale-freq"
-        self.title = "best ScaleFreq" if best else "ScaleFreq"
-        self._best = best
+    name, title = "scale-freq", "ScaleFreq"
 
     def plan(self, case: Case) -> Schedule:
         """Choose a clock for every pool and window; see `Policy.plan`."""
@@ -169,7 +159,7 @@ def _cost_w(case: Case, way: Shared) -> float:
     power, start_up = case.profiles[0].metadata.power, case.profiles[0].metadata.start_up
     started: FloatArray = np.maximum(np.diff(way.number), 0) * way.configuration.tp
     start_j = float(started.sum()) * power.start_up_gpu_w * start_up.cold_s
-    unused_w = power.gpu_on_w if case.cluster.unused_gpus == "on" else power.gpu_released_w
+    unused_w = unused_gpu_power_w(case.profiles[0], case.cluster)
     freed_w = float(way.number.mean()) * way.configuration.tp * unused_w
     return float(way.power_w.mean()) - freed_w + start_j / (case.demand.window_s * len(way.power_w))
 

@@ -114,9 +114,7 @@ def _fill(
     case: Case, pool: ServedPool, inflow: FloatArray, epoch: IntArray, *, up: bool
 ) -> tuple[IntArray, FloatArray]:
     """Return the servers of a pool in each window, and what it serves."""
-    reserve = case.cluster.reserve
-    share, spare = (0.0, 1) if reserve == "n+1" else (float(reserve), 0)
-    each_rps = usual(pool).slo_rate_rps * (1 - share)
+    each_rps = usual(pool).slo_rate_rps * (1 - case.cluster.reserve_share)
     load_rps = inflow.sum(axis=1)
     predicted = np.zeros(epoch[-1] + 1)
     np.maximum.at(predicted, epoch, load_rps * pool.stretch)
@@ -126,4 +124,4 @@ def _fill(
     most_rps = nodes * each_rps / pool.stretch
     part = np.divide(most_rps, load_rps, out=np.zeros_like(load_rps), where=load_rps > 0)
     served: FloatArray = inflow * np.minimum(part, 1.0)[:, None]
-    return np.where(nodes > 0, nodes + spare, 0), inflow.copy() if up else served
+    return np.where(nodes > 0, nodes + case.cluster.spare_instances, 0), inflow.copy() if up else served

@@ -20,7 +20,7 @@ from dynaopt.policies.base import Case
 from dynaopt.policies.served import Configuration, ServedPool, mix_pools
 from dynaopt.policies.sharded_pools import Rows, rows_frame
 from dynaopt.price_search import PoolInstances, Relaxed, Workspace
-from dynaopt.problem import PoolOption
+from dynaopt.problem import PoolOption, unused_gpu_power_w
 from dynaopt.profile import FloatArray
 from dynaopt.schedule import Schedule
 from dynaopt.spare_pools import SparePools
@@ -92,8 +92,7 @@ class PoolWindows:
 
     def __init__(self, case: Case, pools: list[ServedPool]) -> None:
         self._case, self._pools, self._room = case, pools, Workspace()
-        power = case.profiles[0].metadata.power
-        self._unused_w = power.gpu_on_w if case.cluster.unused_gpus == "on" else power.gpu_released_w
+        self._unused_w = unused_gpu_power_w(case.profiles[0], case.cluster)
 
     def solve(self, window: int) -> PoolsAnswer | None:
         """Return the cheapest instances for a window; None if the cluster has too few GPUs for any.

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dynaopt.errors import NoSolutionError
 from dynaopt.policies.assembling import assemble
-from dynaopt.policies.base import Case
+from dynaopt.policies.base import Case, Variant
 from dynaopt.policies.degree_mixes import Degrees, degrees_of
 from dynaopt.policies.fixed_pools import usual
 from dynaopt.policies.served import ServedPool, class_pools
@@ -25,7 +25,7 @@ Rows = list[tuple[int, int, int, float]]
 """Instances: window, configuration, number, requests per second on each."""
 
 
-class ScaleShard:
+class ScaleShard(Variant):
     """MultiPool whose GPUs are split anew in every window into the instances that take the least power.
 
     Parameters
@@ -35,10 +35,7 @@ class ScaleShard:
         highest one.
     """
 
-    def __init__(self, *, best: bool = False) -> None:
-        self.name = "best-scale-shard" if best else "scale-shard"
-        self.title = "best ScaleShard" if best else "ScaleShard"
-        self._best = best
+    name, title = "scale-shard", "ScaleShard"
 
     def plan(self, case: Case) -> Schedule:
         """Choose a mix of degrees for every pool and window; see `Policy.plan`."""

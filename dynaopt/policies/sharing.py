@@ -86,10 +86,9 @@ def needed(pool: ServedPool, configuration: Configuration, cluster: Cluster) -> 
     cluster
         Its reserve counts.
     """
-    share, spare = (0.0, 1) if cluster.reserve == "n+1" else (float(cluster.reserve), 0)
-    full = pool.load_rps * pool.stretch / configuration.slo_rate_rps / (1 - share)
+    full = pool.load_rps * pool.stretch / configuration.slo_rate_rps / (1 - cluster.reserve_share)
     number = np.ceil(full * (1 - _ROUNDING)).astype(np.int64)
-    return np.where(pool.load_rps > 0, np.maximum(number, 1) + spare, 0)
+    return np.where(pool.load_rps > 0, np.maximum(number, 1) + cluster.spare_instances, 0)
 
 
 def share(pool: ServedPool, configuration: Configuration, number: IntArray, *, spread: bool = False) -> Shared:

@@ -22,6 +22,7 @@ _PROOFS = (
     "Bound tightening: INFEASIBLE",
     "Problem is infeasible",
     "Result - Problem proven infeasible",
+    "Result - Linear relaxation infeasible",
 )
 _INFEASIBLE = re.compile(rf"^ *({'|'.join(_PROOFS)})", re.MULTILINE)
 

@@ -37,6 +37,8 @@ class CpSat(MilpSolver):
         solver.parameters.num_workers = 1
         solver.parameters.random_seed = 0
         solver.parameters.relative_gap_limit = gap
+        # OR-Tools 9.15 drops feasible answers when it looks for rows that others dominate: see the tests
+        solver.parameters.presolve_inclusion_work_limit = 0
         if time_limit_s is not None:
             solver.parameters.max_time_in_seconds = time_limit_s
         status = solver.solve(scaled.model)

@@ -19,13 +19,13 @@ quick = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-# CP-SAT proves to a little more than its scaling error, and neither `greedy` nor `auto` promises a gap.
+# CP-SAT proves to a little more than its scaling error, and `greedy` promises no gap.
 GAP = 1e-6
 LOOSE = 3e-4
 
 
 def _solve(problem: Problem, solver: str) -> Result:
-    exact = solver not in ("cp-sat", "greedy", "auto")
+    exact = solver not in ("cp-sat", "greedy")
     return dynaopt.solve(problem, solver=solver, time_limit_s=10.0, gap_tolerance=GAP if exact else 1e-4)
 
 
