@@ -15,10 +15,12 @@ from dynaopt.slo import Slo
 from dynaopt.workload import Workload
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 # The share of requests at the start that find the instance emptier than the others will.
 _WARM_UP = 0.02
-# A class in a mix with fewer requests takes its TTFT from all of the same input length, its TBT from all.
+# A class in a mix with fewer requests takes its TTFT from all of the same input length, and its TBT from all of the
+# same output length, or if those are too few as well from all.
 _FEWEST_REQUESTS = 1000
 _DIGITS = 6
 # How well straight lines between few levels must meet the power, and the digits that keep the others on these lines.
@@ -107,17 +109,20 @@ def _observe(run: Run, workload: Workload) -> FloatArray:
     """Return power, TTFT P50 and P99, TBT P50 and P99; and for a mix the P99 TTFT and TBT of each class in turn."""
     values = [run.power_w]
     values += [run.ttft_quantile_s(q) for q in (0.5, 0.99)]
-    values += [run.tbt_quantile_s(q) for q in (0.5, 0.99)]
+    values += [run.tbt_quantile_s(0.5), run.kept_tbt_s(0.99)]
     if workload.name.startswith(MIX_PREFIX):
-        first_letters = np.array([c[0] for c in workload.classes])
-        letter = first_letters[run.group]
+        input_length, output_length = (np.array([c[i] for c in workload.classes])[run.group] for i in (0, 1))
         for group, request_class in enumerate(workload.classes):
             own = run.group == group
-            enough = int(own.sum()) >= _FEWEST_REQUESTS
-            alike = own if enough else letter == request_class[0]
+            alike = own if _are_enough(own) else input_length == request_class[0]
             values.append(float(np.quantile(run.ttft_s[alike], 0.99)))
-            values.append(run.tbt_quantile_s(0.99, group if enough else None))
+            alike = own if _are_enough(own) else output_length == request_class[1]
+            values.append(run.kept_tbt_s(0.99, alike if _are_enough(alike) else None))
     return np.array(values)
+
+
+def _are_enough(chosen: BoolArray) -> bool:
+    return int(chosen.sum()) >= _FEWEST_REQUESTS
 
 
 def _rounded(values: FloatArray, digits: int) -> FloatArray:

@@ -27,6 +27,9 @@ class FitOptions(Section):
     prefill_scaled
         Whether the prefills were measured on another GPU, so that all costs of prompts are multiplied by one factor,
         with which full servers take as long as measured.
+    launch_quickened
+        Whether the engine whose decode steps were measured is newer than that of the prefills: then what an iteration
+        with prompts costs beyond both got shorter by as much as a decode step of one sequence did.
     power_of
         Name of the phase model of another language model on the same GPU, whose powers hold by byte read and by time of
         computing; empty when powers were measured.
@@ -40,5 +43,6 @@ class FitOptions(Section):
     serving_prompt_tokens: Positive = 175.0
     largest_batch: Annotated[int, Field(gt=0)] = 1024
     prefill_scaled: bool = False
+    launch_quickened: bool = False
     power_of: str = ""
     power_check: str = ""

@@ -18,12 +18,12 @@ from numba import njit
 
 from dynaopt.deadline_queue import pop, push
 from dynaopt.phase_model import iteration
+from dynaopt.token_gaps import GAPS_PER_SLOW_ONE
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 MAX_LEAP = 64
-
 # Columns of `Fleet.counts`: iterations done; requests admitted; of these, sequences that decode, and their context;
 # tokens of the KV cache that are spoken for; requests that wait, and that have part of their prompt computed; prompt
 # tokens still to compute.
@@ -75,6 +75,9 @@ class Slots(NamedTuple):
     slow_gaps
         Gaps longer than the bound of its group: from its last token on, its own; before that, the instance's count at
         its first token.
+    tail_gap_s
+        The shortest bound that its gaps keep, one in `GAPS_PER_SLOW_ONE` left aside, in seconds; 0 without a gap, and
+        where the fleet does not keep durations.
     following
         The next request that ends after the same iteration, or -1.
     """
@@ -87,6 +90,7 @@ class Slots(NamedTuple):
     group: IntArray
     first_s: FloatArray
     end_s: FloatArray
+    tail_gap_s: FloatArray
     slow_gaps: IntArray
     following: IntArray
 
@@ -107,6 +111,8 @@ class Fleet(NamedTuple):
         Sequences that decode, by group.
     slow
         Iterations so far that were longer than the bound of a group, by group.
+    durations_s
+        The latest iterations, as long as `ending`, in seconds; of no length where nobody asks for `Slots.tail_gap_s`.
     """
 
     counts: IntArray
@@ -117,6 +123,7 @@ class Fleet(NamedTuple):
     ending_tokens: IntArray
     batch: IntArray
     slow: IntArray
+    durations_s: FloatArray
 
 
 class Record(NamedTuple):
@@ -134,6 +141,8 @@ class Record(NamedTuple):
         Energy and gaps count between these times, in seconds.
     done
         Scratch: requests whose prompt ends in an iteration.
+    longest_s
+        Scratch: the longest gaps of a request.
     finished, num_finished
         Requests that have their last token, and in an array of one how many.
     """
@@ -145,18 +154,21 @@ class Record(NamedTuple):
     begin_s: float
     end_s: float
     done: IntArray
+    longest_s: FloatArray
     finished: IntArray
     num_finished: IntArray
 
 
 def make_slots(size: int) -> Slots:
     """Return empty slots."""
-    f = [np.zeros(size) for _ in range(4)]
+    f = [np.zeros(size) for _ in range(5)]
     n = [np.zeros(size, np.int64) for _ in range(6)]
-    return Slots(f[0], f[1], n[0], n[1], n[2], n[3], f[2], f[3], n[4], n[5])
+    return Slots(f[0], f[1], n[0], n[1], n[2], n[3], f[2], f[3], f[4], n[4], n[5])
 
 
-def make_fleet(size: int, groups: int, queue: int, max_num_seqs: int, longest_output: int) -> Fleet:
+def make_fleet(
+    size: int, groups: int, queue: int, max_num_seqs: int, longest_output: int, *, keeps_durations: bool = False
+) -> Fleet:
     """Return instances that have done nothing.
 
     Parameters
@@ -171,6 +183,8 @@ def make_fleet(size: int, groups: int, queue: int, max_num_seqs: int, longest_ou
         Most that are admitted to one.
     longest_output
         Most output tokens of a request.
+    keeps_durations
+        Whether requests shall know their `Slots.tail_gap_s`, which takes time.
     """
     ring = 1 << int(longest_output + 1).bit_length()
     return Fleet(
@@ -182,6 +196,7 @@ def make_fleet(size: int, groups: int, queue: int, max_num_seqs: int, longest_ou
         ending_tokens=np.zeros((size, ring), np.int64),
         batch=np.zeros((size, groups), np.int64),
         slow=np.zeros((size, groups), np.int64),
+        durations_s=np.zeros((size, ring if keeps_durations else 0)),
     )
 
 
@@ -265,6 +280,10 @@ def _write_down(
     meters = fleet.meters
     meters[i, BUSY_S] += counted_s
     meters[i, BUSY_J] += power_w * counted_s
+    ring = fleet.durations_s.shape[1]
+    if ring > 0:
+        for step in range(steps):
+            fleet.durations_s[i, (fleet.counts[i, ITERATION] + step) & (ring - 1)] = duration_s
     if counted_s > 0 and fleet.counts[i, BATCH] > 0:
         bins = len(record.gaps)
         at = min(bins - 1, max(0, int(np.log(duration_s / record.first_bin_s) / record.bin_width)))
@@ -353,8 +372,29 @@ def _end_sequences(fleet: Fleet, i: int, slots: Slots, record: Record, steps: in
         counts[i, BATCH] -= 1
         counts[i, SEQUENCES] -= 1
         slots.slow_gaps[slot] = fleet.slow[i, group] - slots.slow_gaps[slot]
+        if fleet.durations_s.shape[1] > 0:
+            slots.tail_gap_s[slot] = _tail_gap_s(fleet, i, record, slots.output_tokens[slot] - 1)
         _finish(slots, record, slot, now_s)
         slot = slots.following[slot]
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _tail_gap_s(fleet: Fleet, i: int, record: Record, gaps: int) -> float:
+    """Return the longest of the latest gaps after one in `GAPS_PER_SLOW_ONE` of them is left aside."""
+    mask = fleet.durations_s.shape[1] - 1
+    left_aside = gaps // GAPS_PER_SLOW_ONE
+    longest_s = record.longest_s
+    longest_s[: left_aside + 1] = 0.0
+    for n in range(1, gaps + 1):
+        duration_s = fleet.durations_s[i, (fleet.counts[i, ITERATION] - n) & mask]
+        at = left_aside
+        if duration_s <= longest_s[at]:
+            continue
+        while at > 0 and longest_s[at - 1] < duration_s:
+            longest_s[at] = longest_s[at - 1]
+            at -= 1
+        longest_s[at] = duration_s
+    return float(longest_s[left_aside])
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]

@@ -35,6 +35,7 @@ from dynaopt.instance_engine import (
 )
 from dynaopt.jit import sources_digest
 from dynaopt.phase_model import PhaseModel
+from dynaopt.token_gaps import GAPS_PER_SLOW_ONE
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -79,6 +80,9 @@ class Run:
         Time to first token of every request that counts, in seconds, shape (n,).
     group
         The group of each of these requests, shape (n,).
+    tail_gap_s
+        Of every request that counts the longest gap between tokens, one in `GAPS_PER_SLOW_ONE` of its gaps, rounded
+        down, left aside, in seconds, shape (n,); NaN where there is none.
     token_gaps
         How many gaps between tokens fell into each bin, by group, shape (groups, bins).
     num_iterations
@@ -88,12 +92,34 @@ class Run:
     power_w: float
     ttft_s: FloatArray
     group: IntArray
+    tail_gap_s: FloatArray
     token_gaps: IntArray
     num_iterations: int
 
     def ttft_quantile_s(self, q: float, group: int | None = None) -> float:
         """Return a quantile of the time to first token, in seconds, of one group or of all."""
         return float(np.quantile(self.ttft_s if group is None else self.ttft_s[self.group == group], q))
+
+    def kept_tbt_s(self, q: float, among: npt.NDArray[np.bool_] | None = None) -> float:
+        """Return the shortest bound on the gaps between tokens that a share of requests keeps, in seconds.
+
+        A request keeps a bound if at most one in `GAPS_PER_SLOW_ONE` of its gaps, rounded down, is longer. One without
+        a gap keeps any.
+
+        Parameters
+        ----------
+        q
+            The share.
+        among
+            Which of the requests, shape (n,); all by default.
+
+        Returns
+        -------
+        float
+            NaN when no request had a second token.
+        """
+        tails_s = self.tail_gap_s if among is None else self.tail_gap_s[among]
+        return float("nan") if np.isnan(tails_s).all() else float(np.quantile(np.nan_to_num(tails_s), q))
 
     def tbt_quantile_s(self, q: float, group: int | None = None) -> float:
         """Return a quantile of the gap between successive tokens, in seconds, of one group or of all.
@@ -174,6 +200,7 @@ def serve(engine: Engine, requests: Requests, *, warm_up: int = 0, max_leap: int
         power_w=float(fleet.meters[0, BUSY_J] + fleet.meters[0, IDLE_J]) / duration_s,
         ttft_s=(slots.first_s - requests.arrival_s)[warm_up:],
         group=requests.group[warm_up:],
+        tail_gap_s=np.where(requests.output_tokens > 1, slots.tail_gap_s, np.nan)[warm_up:],
         token_gaps=record.gaps.T,
         num_iterations=int(fleet.counts[0, ITERATION]),
     )
@@ -182,7 +209,8 @@ def serve(engine: Engine, requests: Requests, *, warm_up: int = 0, max_leap: int
 def _empty(engine: Engine, requests: Requests, warm_up: int) -> tuple[Fleet, Slots, Record]:
     n = len(requests.arrival_s)
     groups = int(requests.group.max()) + 1
-    fleet = make_fleet(1, groups, n, engine.max_num_seqs, int(requests.output_tokens.max()))
+    longest_output = int(requests.output_tokens.max())
+    fleet = make_fleet(1, groups, n, engine.max_num_seqs, longest_output, keeps_durations=True)
     slots = make_slots(n)._replace(
         arrival_s=requests.arrival_s,
         deadline_s=requests.arrival_s + requests.ttft_slo_s,
@@ -199,6 +227,7 @@ def _empty(engine: Engine, requests: Requests, warm_up: int) -> tuple[Fleet, Slo
         begin_s=float(requests.arrival_s[warm_up]),
         end_s=float(requests.arrival_s[n - 1]),
         done=np.zeros(engine.max_num_seqs, np.int64),
+        longest_s=np.zeros(longest_output // GAPS_PER_SLOW_ONE + 1),
         finished=np.zeros(n, np.int64),
         num_finished=np.zeros(1, np.int64),
     )

@@ -27,7 +27,8 @@ class MeasuredLevel:
     rate_rps
         Load offered to the instance, in requests per second; 0 when requests came one at a time.
     ttft_p50_s, ttft_p99_s, tbt_p50_s, tbt_p99_s
-        Percentiles of the latencies, in seconds.
+        Percentiles of the latencies, in seconds. The P99 of the TBT is the bound that 99 % of the requests keep
+        (`token_gaps`), or the P99 of all gaps where the tool tells no more.
     power_w
         Mean power of the whole instance, in watts; None when it is to be found in a log of power.
     start, end

@@ -170,7 +170,7 @@ def _seen(assumption: Assumption, tp: int, frequency_mhz: int, stream: _Stream) 
         yield _Seen(
             token_budget=budget,
             ttft_p99_s=run.ttft_quantile_s(0.99),
-            tbt_s=mean_gap_s if assumption.bounds_mean_gap else run.tbt_quantile_s(0.99),
+            tbt_s=mean_gap_s if assumption.bounds_mean_gap else run.kept_tbt_s(0.99),
             power_w=run.power_w,
             service_s=float(run.ttft_s.mean()) + (stream.output_tokens - 1) * mean_gap_s,
         )

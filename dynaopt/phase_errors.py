@@ -21,9 +21,11 @@ from dynaopt.phase_fit import (
     fit_older_decode,
     fit_prefill,
     halving_errors,
+    launch_factor,
     prefill_points,
     size_errors,
     transfer_decode,
+    with_launch_scaled,
 )
 from dynaopt.phase_model import FloatArray, PhaseModel, read_phase_model
 from dynaopt.phase_power_fit import (
@@ -89,7 +91,7 @@ _NOTHING = np.empty(0)
 def compare_prefill(
     model: PhaseModel, tp: int, points: ReferencePoints, held_out_by: str = TOKENS_AT_ONCE
 ) -> Comparison:
-    """Compare the time of a prefill on one tensor-parallel degree.
+    """Compare the time of a prefill on one tensor-parallel degree, launched as by the engine that was measured.
 
     Parameters
     ----------
@@ -101,6 +103,7 @@ def compare_prefill(
         tokens nothing tells what an iteration costs.
     """
     used = prefill_points(points.prefill, tp)
+    as_measured = with_launch_scaled(model, tp, 1 / launch_factor(model, tp, points))
 
     def errors(model: PhaseModel, points: pd.DataFrame) -> FloatArray:
         return np.array(
@@ -114,7 +117,7 @@ def compare_prefill(
     return Comparison(
         quantity=f"prefill, TP{tp}" if is_main else f"prefill, TP{tp}, by {held_out_by.split()[0]}",
         reference=SPLITWISE,
-        errors=errors(model, used),
+        errors=errors(as_measured, used),
         held_out=_held_out(used, _PREFILL_GROUPS[held_out_by](used), refit, errors),
         held_out_by=held_out_by,
         target=LATENCY_TARGET if is_main else None,

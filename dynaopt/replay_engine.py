@@ -36,11 +36,10 @@ from dynaopt.replay_state import (
     World,
 )
 from dynaopt.replay_surge import clock_up, larger_in_time, relieve
+from dynaopt.token_gaps import GAPS_PER_SLOW_ONE
 
 # Why a window's loop stopped: it is through, or something has to be made longer first.
 DONE, NEEDS_SLOTS, NEEDS_QUEUE = range(3)
-# How many requests in a hundred gaps may have one longer than the bound.
-_GAPS_PER_SLOW_ONE = 100
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]
@@ -63,7 +62,7 @@ def _settle(world: World) -> None:
             tally.tpot[_bin((slots.end_s[slot] - slots.first_s[slot]) / gaps), c] += 1
         tally.slow_gaps[c] += slots.slow_gaps[slot]
         ttft_kept = ttft_s <= world.rules.ttft_bound_s[c]
-        tbt_kept = slots.slow_gaps[slot] <= gaps // _GAPS_PER_SLOW_ONE
+        tbt_kept = slots.slow_gaps[slot] <= gaps // GAPS_PER_SLOW_ONE
         window = min(len(tally.kept) - 1, max(0, int(slots.arrival_s[slot] / world.rules.window_s)))
         tally.kept[window, c, ARRIVED] += 1
         tally.kept[window, c, TTFT_KEPT] += ttft_kept

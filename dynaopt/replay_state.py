@@ -193,6 +193,7 @@ def make_record(gap_bound_s: FloatArray, max_num_seqs: int, num_slots: int) -> R
         gap_bound_s=gap_bound_s,
         begin_s=-np.inf,
         end_s=np.inf,
+        longest_s=np.zeros(0),
         done=np.zeros(max_num_seqs + 1, np.int64),
         finished=np.zeros(num_slots, np.int64),
         num_finished=np.zeros(1, np.int64),

@@ -59,11 +59,26 @@ class Slo:
         at = REQUEST_CLASSES.index(request_class)
         return self.ttft_s[at], self.tbt_s[at]
 
-    def scaled(self, factor: float) -> Slo:
-        """Return the objectives with every bound multiplied by `factor`."""
-        if not factor > 0:
-            raise InvalidInputError("SLO scale", expected="a number above 0", found=str(factor))
-        return replace(self, ttft_s=tuple(t * factor for t in self.ttft_s), tbt_s=tuple(t * factor for t in self.tbt_s))
+    def scaled(self, factor: float, *, tbt_factor: float | None = None) -> Slo:
+        """Return the objectives with every bound multiplied by a factor.
+
+        Parameters
+        ----------
+        factor
+            Above 0.
+        tbt_factor
+            For the bounds on the TBT; the same by default.
+
+        Raises
+        ------
+        InvalidInputError
+            If a factor is not above 0.
+        """
+        factors = (factor, factor if tbt_factor is None else tbt_factor)
+        if not all(each > 0 for each in factors):
+            raise InvalidInputError("SLO scale", expected="a number above 0", found=str(min(factors)))
+        ttft_s, tbt_s = (tuple(t * f for t in own) for own, f in zip((self.ttft_s, self.tbt_s), factors, strict=True))
+        return replace(self, ttft_s=ttft_s, tbt_s=tbt_s)
 
 
 def read_slo(path: str | Path) -> Slo:

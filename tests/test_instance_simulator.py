@@ -75,6 +75,40 @@ class TestByHand:
         both_s = [_duration_s(engine, 0, 0, 1, context) for context in (101, 102)]
         assert run.tbt_mean_s() == pytest.approx(np.mean(both_s), rel=5e-4)
 
+    def test_gaps_that_a_request_keeps(self, engine: Engine) -> None:
+        """Tests a request of 300 gaps into which prompts come, and one of 4.
+
+        Of 300 gaps 3 may be longer than the bound it keeps. Four prompts of 400 tokens come one after the other while
+        it decodes: the shortest of their four iterations decides, the first, whose context is shortest. With three
+        prompts only it is a gap without any. One of the 99 of a request with 100 tokens counts.
+        """
+        start_s = 1.0 + _duration_s(engine, 100, 50, 0, 0)
+        step_s = _duration_s(engine, 0, 0, 1, 250)
+        prompts = [(start_s + step_s * n, 400, 1) for n in (20.5, 60.5, 120.5, 180.5)]
+        runs = [
+            serve(engine, _requests([(1.0, 100, 301), *prompts[:n]]), max_leap=leap) for n in (4, 3) for leap in (1, 64)
+        ]
+        with_prompt_s = [_duration_s(engine, 400, 200, 1, context) for context in (101, 401)]
+        for run in runs[:2]:
+            assert with_prompt_s[0] < run.tail_gap_s[0] < with_prompt_s[1]
+            assert np.isnan(run.tail_gap_s[1:]).all()
+        for run in runs[2:]:
+            assert run.tail_gap_s[0] == pytest.approx(_duration_s(engine, 0, 0, 1, 400), rel=2e-3)
+        short = serve(engine, _requests([(1.0, 100, 100), prompts[0]]))
+        assert with_prompt_s[0] < short.tail_gap_s[0] < with_prompt_s[1]
+
+    def test_share_of_requests_that_keeps_a_bound(self, engine: Engine) -> None:
+        """Tests that a request without a gap keeps any bound, and that some of the requests may be asked for.
+
+        The last request of the stream, far away, has none either.
+        """
+        run = serve(engine, _requests([(1.0, 100, 1), (100.0, 100, 2), (200.0, 900, 2)]))
+        gaps_s = [_duration_s(engine, 0, 0, 1, context) for context in (101, 901)]
+        assert run.kept_tbt_s(1.0) == pytest.approx(gaps_s[1])
+        assert run.kept_tbt_s(0.25) == 0.0
+        assert run.kept_tbt_s(1.0, np.array([True, True, False, False])) == pytest.approx(gaps_s[0])
+        assert np.isnan(run.kept_tbt_s(0.99, np.array([True, False, False, True])))
+
     def test_energy_of_busy_and_idle_time(self, engine: Engine) -> None:
         """Tests the mean power from the first arrival to the last, 999 s later, of one prompt and idling."""
         run = serve(engine, _requests([(1.0, 300, 1)]))

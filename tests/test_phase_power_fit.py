@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from phase_builders import round_model
 
-from dynaopt.phase_fit import CHAT_PROMPT_TOKENS, chat_context_tokens, scale_prefill
+from dynaopt.phase_fit import chat_context_tokens, scale_prefill
 from dynaopt.phase_model import PhaseModel, iteration, read_phase_model
 from dynaopt.phase_power_fit import (
     LARGEST_DECODE_TOKENS,
@@ -30,7 +30,7 @@ def _exact(model: PhaseModel, points: ReferencePoints) -> ReferencePoints:
     """Return points that a model meets exactly in power."""
     power, servers, clock = points.power.copy(), points.serving.copy(), points.clock.copy()
     power["power_w"] *= 1 + np.concatenate([[0.0], figure_errors(model, power)])
-    servers["power_w"] *= 1 + serving_power_errors(model, servers)
+    servers["power_w"] *= 1 + serving_power_errors(model, servers, points.options)
     powers = clock["quantity"] != "decode_time"
     clock.loc[powers, "exponent"] += exponent_errors(model, clock)
     return replace(points, power=power, serving=servers, clock=clock)
@@ -95,8 +95,9 @@ def test_time_of_servers(model: PhaseModel, points: ReferencePoints) -> None:
 
 
 def test_the_mean_prompt_is_the_one_that_fits(model: PhaseModel, points: ReferencePoints) -> None:
-    """Tests that the constant is what the points say, to 2 %."""
-    assert infer_prompt_tokens(model, points.serving) == pytest.approx(CHAT_PROMPT_TOKENS, rel=0.02)
+    """Tests that the mean prompt given in the options is what the points say, to 2 %."""
+    found = infer_prompt_tokens(model, points.serving)
+    assert found == pytest.approx(points.options.serving_prompt_tokens, rel=0.02)
 
 
 def test_the_mean_prompt_is_found(model: PhaseModel, points: ReferencePoints) -> None:
@@ -174,11 +175,11 @@ def _uncapped(model: PhaseModel):
 
 
 def test_carried_powers(model: PhaseModel) -> None:
-    """Tests BLOOM with Llama2-70B's powers: by byte, 352 GB of weights and 4 MB a token; the rest as it is."""
+    """Tests BLOOM with Llama2-70B's powers: by byte, 352 GB of weights against 137.96, and 4 MB a token; the rest as it is."""
     bloom = read_phase_model("bloom-176b-h100")
     carried = carry_power(bloom, model).power
-    assert carried.weights_j == pytest.approx(model.power.weights_j * 352 / 140)
-    assert carried.context_token_j == pytest.approx(model.power.weights_j / 140e9 * 4014080)
+    assert carried.weights_j == pytest.approx(model.power.weights_j * 352 / 137.96)
+    assert carried.context_token_j == pytest.approx(model.power.weights_j / 137.96e9 * 4014080)
     assert carried.compute_gpu_w == model.power.compute_gpu_w
     assert carried.model_dump() == pytest.approx(bloom.power.model_dump(), rel=1e-4)
 
@@ -186,7 +187,7 @@ def test_carried_powers(model: PhaseModel) -> None:
 def test_the_factor_of_prefills_is_found(model: PhaseModel, points: ReferencePoints) -> None:
     """Tests servers made by a model: with prompts three times as costly it takes a third."""
     servers = points.serving.copy()
-    exact = 1 + serving_duration_errors(model, servers)
+    exact = 1 + serving_duration_errors(model, servers, points.options.serving_prompt_tokens)
     servers["output_tps"] /= exact
     found = prefill_factor(scale_prefill(model, 3.0), replace(points, serving=servers))
     assert found == pytest.approx(1 / 3, rel=1e-3)

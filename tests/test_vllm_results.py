@@ -7,7 +7,7 @@ import pytest
 from result_files import vllm_result, write_json
 
 from dynaopt.errors import InvalidInputError, MissingFileError
-from dynaopt.vllm_results import read_vllm_results
+from dynaopt.vllm_results import ALL_GAPS, read_vllm_results
 
 
 def test_a_run_is_a_level(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_a_run_is_a_level(tmp_path: Path) -> None:
     assert (level.input_tokens, level.output_tokens) == (500, 200)
     assert level.end == pd.Timestamp("2025-11-22T12:00:00Z")
     assert level.start == pd.Timestamp("2025-11-22T11:55:00Z")
-    assert (level.model, level.power_w, level.caveats) == ("mine", None, ())
+    assert (level.model, level.power_w, level.caveats) == ("mine", None, (ALL_GAPS,))
 
 
 def test_one_request_at_a_time_is_load_zero(tmp_path: Path) -> None:
@@ -48,14 +48,25 @@ def test_percentiles_of_single_values(tmp_path: Path) -> None:
     (level,) = read_vllm_results(write_json(tmp_path / "a.json", document))
     assert level.ttft_p99_s == pytest.approx(1.00)
     assert level.tbt_p99_s == pytest.approx(0.03)
+    assert level.caveats == ()
+
+
+def test_gaps_of_each_request(tmp_path: Path) -> None:
+    """Tests 98 requests of 199 short gaps and a long one, which they may have, and two of 99 and one, which may not.
+
+    Of all 19,798 gaps 100 are long, 0.5 %; of the requests 2 % are late, so that the P99 of a request is the long gap.
+    """
+    gaps = [[0.01] * 199 + [0.5]] * 98 + [[0.01] * 98 + [0.5]] * 2
+    (level,) = read_vllm_results(write_json(tmp_path / "a.json", vllm_result(itls=gaps, p99_itl_ms=20.0)))
+    assert level.tbt_p99_s == pytest.approx(0.5)
 
 
 def test_even_arrivals_are_told(tmp_path: Path) -> None:
     """Tests that a burstiness above 1 leaves a note, and one below, which is on the safe side, none."""
     (even,) = read_vllm_results(write_json(tmp_path / "a.json", vllm_result(burstiness=4.0)))
-    assert "burstiness 4" in even.caveats[0]
+    assert "burstiness 4" in even.caveats[1]
     (bursty,) = read_vllm_results(write_json(tmp_path / "b.json", vllm_result(burstiness=0.5)))
-    assert bursty.caveats == ()
+    assert bursty.caveats == (ALL_GAPS,)
 
 
 def test_old_files_do_not_count_failures(tmp_path: Path) -> None:
