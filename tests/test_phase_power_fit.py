@@ -175,7 +175,7 @@ def _uncapped(model: PhaseModel):
 
 
 def test_carried_powers(model: PhaseModel) -> None:
-    """Tests BLOOM with Llama2-70B's powers: by byte, 352 GB of weights against 137.96, and 4 MB a token; the rest as it is."""
+    """Tests BLOOM with Llama2-70B's powers: 352 GB of weights and 4 MB a token by byte, the rest as it is."""
     bloom = read_phase_model("bloom-176b-h100")
     carried = carry_power(bloom, model).power
     assert carried.weights_j == pytest.approx(model.power.weights_j * 352 / 137.96)
