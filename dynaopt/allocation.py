@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dynaopt.problem import Pool, PoolOption, Problem
+from dynaopt.pool import Pool, PoolOption
+from dynaopt.problem import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,8 +126,8 @@ def problem_digest(problem: Problem) -> str:
 
     Rounded, because the last bits of a power or a root differ between machines.
     """
-    # What hosts draw stands in the pools.
-    digest = hashlib.sha256(problem.cluster.model_dump_json(exclude={"host_w"}).encode())
+    # What hosts draw, and which mixed pools are on offer, stands in the pools.
+    digest = hashlib.sha256(problem.cluster.model_dump_json(exclude={"host_w", "max_mix_distance"}).encode())
     digest.update(f"{problem.unused_gpu_power_w:.9g}".encode())
     for pool in problem.pools:
         digest.update(f"\n{pool.model} {pool.request_class} {pool.rate_rps:.9g} {pool.gpu_power_w:.9g}".encode())
@@ -150,8 +150,8 @@ def shipped_demand(name: str) -> Demand:
 
 
 def window_problem(name: str, number: int) -> Problem:
-    """Pose the problem of one window of a shipped week, as `dynaopt plan` does without options."""
-    return shipped_demand(name).window(number).problem(shipped_profile(), num_gpus=NUM_GPUS)
+    """Pose the problem of one window of a shipped week, as `dynaopt plan --mix-distance 0` does."""
+    return shipped_demand(name).window(number).problem(shipped_profile(), num_gpus=NUM_GPUS, max_mix_distance=0.0)
 
 
 def _windows(name: str) -> Iterator[Case]:

@@ -29,7 +29,11 @@ def capacities(problem: Problem, *, wanted: str) -> LinearModel | None:
         for c, p in problem.promotions
         if problem.pools[c].rate_rps > 0 and problem.pools[p].options
     }
-    for c, pool in enumerate(problem.pools):
+    for p, pool in enumerate(problem.pools):
+        if pool.members:
+            served = _whole_share(builder, p, share)
+            flows.update({(c, p): served for c in pool.members})
+    for c, pool in enumerate(problem.classes):
         terms = [(column, 1.0) for (frm, _), column in flows.items() if frm == c]
         if pool.rate_rps > 0 and not terms:
             return None
@@ -43,6 +47,15 @@ def capacities(problem: Problem, *, wanted: str) -> LinearModel | None:
             terms = [(n, 1.0) for (p, k), n in counts.items() if k == tp and problem.pools[p].model == model]
             builder.row(f"fixed_mix[{model},{tp}]", terms, lower=mix.get(tp, 0), upper=mix.get(tp, 0))
     return builder.build()
+
+
+def _whole_share(builder: ModelBuilder, p: int, share: int) -> int:
+    """Return the column of what a mixed pool serves of each of its classes: all that is served of them, or nothing."""
+    opened = builder.variable(f"o[{p}]", upper=1, integer=True)
+    served = builder.variable(f"z[{p}]", upper=1)
+    builder.row(f"open[{p}]", [(served, 1.0), (opened, -1.0)], upper=0)
+    builder.row(f"whole[{p}]", [(share, 1.0), (served, -1.0), (opened, 1.0)], upper=1)
+    return served
 
 
 def _counts(

@@ -17,10 +17,30 @@ import numpy as np
 
 from dynaopt.envelope import FloatArray
 from dynaopt.load_sets import LOWER_SETS, NUM_CLASSES
+from dynaopt.pool import PoolOption
 from dynaopt.pool_value import IntArray
-from dynaopt.problem import PoolOption, Problem
+from dynaopt.problem import Problem
 
 Filler = tuple[int, PoolOption, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Family:
+    """Mixed pools of one model that may be open together, and what they leave to its pools of classes.
+
+    Parameters
+    ----------
+    mixed
+        The pools, as indices into `Group.pools`; no class is a member of two.
+    rates_rps
+        Arrivals of each class that is a member of none, in requests per second, shape (9,).
+    most_rps
+        Most load that the pool of each class can be given, shape (9,).
+    """
+
+    mixed: tuple[int, ...]
+    rates_rps: FloatArray
+    most_rps: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +50,7 @@ class Group:
     Parameters
     ----------
     pools
-        Indices into `Problem.pools`, nine for each model.
+        Indices into `Problem.pools`: nine for each model, then the mixed pools.
     options
         Options of all pools, end to end.
     first_option
@@ -41,10 +61,10 @@ class Group:
         Breakpoints of all options, end to end, in requests per second.
     cost_w
         Power there, beyond what runs or idles anyway, in watts. Does not fall with load.
-    rates_rps
-        Arrivals by model and class, shape (models, 9).
     most_rps
-        Most load that each pool can be given, shape (models, 9).
+        Most load that each pool can be given, shape (pools,).
+    families
+        For each model, the mixed pools that may be open together, none at all being the first.
     usage
         How much of each limit an instance takes up, shape (limits, options).
     limits
@@ -62,8 +82,8 @@ class Group:
     first_point: IntArray
     breaks_rps: FloatArray
     cost_w: FloatArray
-    rates_rps: FloatArray
     most_rps: FloatArray
+    families: tuple[tuple[Family, ...], ...]
     usage: FloatArray
     limits: FloatArray
     base_w: float
@@ -78,6 +98,13 @@ class Group:
         part = slice(int(self.first_point[k]), int(self.first_point[k + 1]))
         return self.breaks_rps[part], self.cost_w[part]
 
+    def open_families(self, loads_rps: FloatArray) -> list[Family]:
+        """Return the family of each model whose pools have the given loads, shape (pools,)."""
+        return [
+            max((f for f in own if (loads_rps[list(f.mixed)] > 0).all()), key=lambda f: len(f.mixed))
+            for own in self.families
+        ]
+
 
 def groups_of(problem: Problem) -> list[Group]:
     """Take a problem apart into groups of models that share limits."""
@@ -89,12 +116,14 @@ def groups_of(problem: Problem) -> list[Group]:
     return [_shared_group(problem, free, problem.num_gpus - taken), *groups]
 
 
-def _pools_of(models: list[int]) -> tuple[int, ...]:
-    return tuple(p for m in models for p in range(NUM_CLASSES * m, NUM_CLASSES * (m + 1)))
+def _pools_of(problem: Problem, models: list[int]) -> tuple[int, ...]:
+    """Return the pools of models: those of classes, then the mixed ones."""
+    own = tuple(p for m in models for p in range(NUM_CLASSES * m, NUM_CLASSES * (m + 1)))
+    return own + tuple(p for p, pool in enumerate(problem.pools) if pool.members and pool.members[0] in own)
 
 
 def _shared_group(problem: Problem, models: list[int], num_gpus: int) -> Group:
-    pools = _pools_of(models)
+    pools = _pools_of(problem, models)
     options = [(p, k) for p in pools for k in problem.pools[p].options]
     tp = np.array([float(k.tp) for _, k in options])
     per_gpu_w = _idle_w(problem, options) / tp
@@ -114,7 +143,7 @@ def _shared_group(problem: Problem, models: list[int], num_gpus: int) -> Group:
 
 
 def _fixed_group(problem: Problem, model: int) -> Group:
-    pools = _pools_of([model])
+    pools = _pools_of(problem, [model])
     mix = {tp: n for tp, n in problem.cluster.fixed_mix[problem.pools[pools[0]].model].items() if n > 0}
     options = [(p, k) for p in pools for k in problem.pools[p].options if k.tp in mix]
     tp = np.array([k.tp for _, k in options], dtype=np.int64)
@@ -175,8 +204,8 @@ def _group(
 ) -> Group:
     first_point = _first_points(options)
     power_w = _rising(np.concatenate([*(k.power_w for _, k in options), np.empty(0)]), first_point)
-    rates = np.array([problem.pools[p].rate_rps for p in pools]).reshape(-1, NUM_CLASSES)
-    sums = np.where(LOWER_SETS[None, :, :], (rates @ LOWER_SETS.T)[:, :, None], np.inf)
+    families = _families(problem, pools)
+    mixed_rps = [problem.pools[p].rate_rps for p in pools if problem.pools[p].members]
     return Group(
         pools=pools,
         options=tuple(k for _, k in options),
@@ -184,10 +213,36 @@ def _group(
         first_point=first_point,
         breaks_rps=np.concatenate([*(k.rate_rps for _, k in options), np.empty(0)]),
         cost_w=power_w + np.repeat(_host_w(problem, options) - free_w, np.diff(first_point)),
-        rates_rps=rates,
-        most_rps=sums.min(axis=1),
+        most_rps=np.concatenate([*(own[0].most_rps for own in families), mixed_rps]),
+        families=families,
         usage=usage,
         limits=limits,
         base_w=base_w,
         fillers=fillers,
     )
+
+
+def _families(problem: Problem, pools: tuple[int, ...]) -> tuple[tuple[Family, ...], ...]:
+    members = {at: problem.pools[p].members for at, p in enumerate(pools) if problem.pools[p].members}
+    firsts = [p for p in pools if not problem.pools[p].members][::NUM_CLASSES]
+    found = []
+    for first in firsts:
+        own = {at: [c - first for c in classes] for at, classes in members.items() if 0 <= classes[0] - first < NUM_CLASSES}
+        rates = np.array([pool.rate_rps for pool in problem.pools[first : first + NUM_CLASSES]])
+        found.append(tuple(_family(mixed, own, rates) for mixed in _disjoint(own)))
+    return tuple(found)
+
+
+def _disjoint(members: dict[int, list[int]]) -> list[tuple[int, ...]]:
+    """Return every choice of sets that have nothing in common, the empty one first."""
+    chosen: list[tuple[int, ...]] = [()]
+    for at, own in members.items():
+        chosen += [(*others, at) for others in chosen if not any(c in members[other] for other in others for c in own)]
+    return chosen
+
+
+def _family(mixed: tuple[int, ...], members: dict[int, list[int]], rates_rps: FloatArray) -> Family:
+    left = rates_rps.copy()
+    for at in mixed:
+        left[members[at]] = 0.0
+    return Family(mixed, left, np.where(LOWER_SETS, (LOWER_SETS @ left)[:, None], np.inf).min(axis=0))

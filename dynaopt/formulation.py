@@ -5,7 +5,7 @@ subject to  coverage[c]      sum_p z[c,p] = 1
             balance[p]       sum_s lower[s] y[p,s] + (upper[s] - lower[s]) x[p,s] = sum_c rate[c] z[c,p]
             segment[p,s]     x[p,s] <= y[p,s]                                   s a stretch
             inside[p]        sum_s y[p,s] <= o[p]                               over stretches s
-            open[c,p]        z[c,p] <= o[p]
+            open[c,p]        z[c,p] <= o[p]                                     p the pool of a class
             started[p]       sum_s y[p,s] >= o[p]
             gpus             sum_p,s tp[s] y[p,s] <= num_gpus
             power_cap        the objective, less gpu_price_w for each GPU in use, <= power_cap_w
@@ -14,7 +14,7 @@ subject to  coverage[c]      sum_p z[c,p] = 1
             n_plus_one[p,k]  sum_c rate[c] z[c,p] <= sum_s capacity[s] y[p,s] - capacity[k] u[p,k]
             fixed_mix[m,t]   sum_p,s y[p,s] = mix[m,t]                          over pools of m, segments with tp = t
 
-Rows in requests/s are divided by the most that may come to their pool, so that a solver's tolerance is relative.
+In a mixed pool z[c,p] is o[p], for all its members or none. Rows in requests/s are divided by the most that may come to their pool, so that a solver's tolerance is relative.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class PoolColumns:
     position
         Column of x[p,s] for each of `pruned.stretches`.
     share
-        Pairs (class, column of z[class, p]).
+        Pairs (class, column of z[class, p]), which in a mixed pool is that of o[p].
     """
 
     pruned: PrunedPool
@@ -102,9 +102,10 @@ def _pool_columns(builder: ModelBuilder, problem: Problem, pruned: PrunedPool) -
     p = pruned.pool
     names = [f"{p},{s.option.tp},{s.option.frequency_mhz},{n}" for n, s in enumerate(pruned.segments)]
     first = len(pruned.points)
+    opened = builder.variable(f"o[{p}]", upper=1, integer=True)
     return PoolColumns(
         pruned=pruned,
-        open=builder.variable(f"o[{p}]", upper=1, integer=True),
+        open=opened,
         count=tuple(
             builder.variable(
                 f"y[{name}]", upper=_most_instances(problem, pruned, s), integer=True, cost=s.lower_power_w
@@ -116,8 +117,8 @@ def _pool_columns(builder: ModelBuilder, problem: Problem, pruned: PrunedPool) -
             for name, s in zip(names[first:], pruned.stretches, strict=True)
         ),
         share=tuple(
-            (c, builder.variable(f"z[{c},{p}]", upper=1))
-            for c, pool in problem.promotions
+            (c, opened if problem.pools[p].members else builder.variable(f"z[{c},{p}]", upper=1))
+            for c, pool in problem.ways
             if pool == p and problem.pools[c].rate_rps > 0
         ),
     )
@@ -133,7 +134,7 @@ def _most_instances(problem: Problem, pruned: PrunedPool, segment: Segment) -> i
 
 
 def _coverage(builder: ModelBuilder, problem: Problem, pools: tuple[PoolColumns, ...]) -> None:
-    for c, own in enumerate(problem.pools):
+    for c, own in enumerate(problem.classes):
         if own.rate_rps > 0:
             terms = [(column, 1.0) for p in pools for k, column in p.share if k == c]
             builder.row(f"coverage[{c}]", terms, lower=1, upper=1)
@@ -150,7 +151,7 @@ def _pool_rows(builder: ModelBuilder, problem: Problem, columns: PoolColumns) ->
     for n, (_, y, x) in enumerate(stretches, start=len(pruned.points)):
         builder.row(f"segment[{p},{n}]", [(x, 1.0), (y, -1.0)], upper=0)
     builder.row(f"inside[{p}]", [*((y, 1.0) for _, y, _ in stretches), (columns.open, -1.0)], upper=0)
-    for c, z in columns.share:
+    for c, z in columns.share if not problem.pools[p].members else ():
         builder.row(f"open[{c},{p}]", [(z, 1.0), (columns.open, -1.0)], upper=0)
     builder.row(f"started[{p}]", [*((y, 1.0) for y in columns.count), (columns.open, -1.0)], lower=0)
     capacity = [(y, s.option.capacity_rps * scale) for s, y in columns.counted()]

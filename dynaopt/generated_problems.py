@@ -114,6 +114,6 @@ def _least_total(problem: Problem, per_rps: list[float]) -> float:
     """Add up demand times the least price of a request/s among the pools that may serve it."""
     return sum(
         own.rate_rps * min(per_rps[p] for c, p in problem.promotions if c == at)
-        for at, own in enumerate(problem.pools)
+        for at, own in enumerate(problem.classes)
         if own.rate_rps > 0
     )

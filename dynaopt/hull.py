@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dynaopt.jit import compiled
-from dynaopt.pool_value import count_up_to, value
+from dynaopt.pool_value import count_up_to, value, value_floor
 
 MAX_NODES = 4096
 MAX_HULLS = 2 * MAX_NODES + 16
@@ -55,13 +55,10 @@ def add_hull(number: int, t: Any, low: float, low_cost: float, high: float, tree
             if t.vertex_rps[j] >= inside:
                 break
             n = _append(start, n, t.vertex_rps[j], t.vertex_cost[j] + t.opening, tree)
-        if high <= t.limit_rps:
-            n = _append(start, n, high, value(t, high)[0], tree)
-        else:
+        if low < t.limit_rps < high:
             least = t.item_cost[0] / t.item_rps[0]
-            if t.limit_rps > low:
-                n = _append(start, n, t.limit_rps, least * t.limit_rps + t.opening, tree)
-            n = _append(start, n, high, least * high + t.opening, tree)
+            n = _append(start, n, t.limit_rps, least * t.limit_rps + t.opening, tree)
+        n = _append(start, n, high, value_floor(t, high), tree)
     tree.first_point[number + 1] = n
 
 

@@ -101,8 +101,8 @@ def _with_changes(cause: str, changes: Sequence[str]) -> str:
 
 def _without_configuration(problem: Problem) -> str | None:
     """Find a class that no pool can serve: not even an unloaded instance keeps its SLO."""
-    served = {c for c, p in problem.promotions if problem.pools[p].options}
-    for c, pool in enumerate(problem.pools):
+    served = {c for c, p in problem.ways if problem.pools[p].options}
+    for c, pool in enumerate(problem.classes):
         if pool.rate_rps > 0 and c not in served:
             ttft_s, tbt_s = problem.slo.of(pool.request_class)
             kept = f"keeps its SLO (TTFT {ttft_s:.3g} s, TBT {tbt_s:.3g} s) on no configuration"
@@ -148,7 +148,7 @@ def _gpus(problem: Problem, clock: _Clock) -> str | None:
         return None
     exact = needed.value - needed.bound < 1 - 1e-6
     least = round(needed.value) if exact else math.ceil(needed.bound - 1e-6)
-    asked = [c for c, pool in enumerate(problem.pools) if pool.rate_rps > 0]
+    asked = [c for c, pool in enumerate(problem.classes) if pool.rate_rps > 0]
     largest = max(asked, key=lambda c: _gpus_alone(problem, c))
     needs = f"needs {'' if exact else 'at least '}{least} GPUs of {problem.num_gpus}{_spare_text(problem)}"
     if len(asked) == 1:
@@ -159,7 +159,7 @@ def _gpus(problem: Problem, clock: _Clock) -> str | None:
 
 def _gpus_alone(problem: Problem, c: int) -> float:
     """GPUs that a class would keep busy in its best pool."""
-    per_gpu = [k.capacity_rps / k.tp for frm, p in problem.promotions if frm == c for k in problem.pools[p].options]
+    per_gpu = [k.capacity_rps / k.tp for frm, p in problem.ways if frm == c for k in problem.pools[p].options]
     return problem.pools[c].rate_rps / max(per_gpu) if per_gpu else math.inf
 
 
@@ -214,7 +214,7 @@ def _slo_change(problem: Problem, clock: _Clock) -> str | None:
     if best is None:
         return None
     factor, looser = best
-    asked = [c for c, pool in enumerate(problem.pools) if pool.rate_rps > 0]
+    asked = [c for c, pool in enumerate(problem.classes) if pool.rate_rps > 0]
     c = max(asked, key=lambda c: _gpus_alone(problem, c))
     of_class = problem.pools[c].request_class
     parts = [

@@ -1,4 +1,7 @@
-"""Improves the loads of pools by moving all that can be moved from one pool to another, as long as that pays."""
+"""Improves the loads of pools by moving all that can be moved from one pool to another, as long as that pays.
+
+Nothing moves out of a mixed pool or into it.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,10 @@ def improve(
     numpy.ndarray
         Loads that can be served and cost no more, shape (pools,).
     """
-    loads = loads_rps.copy()
+    loads, left = loads_rps.copy(), [family.rates_rps for family in group.open_families(loads_rps)]
     for _ in range(MAX_MOVES):
         best, saving = None, LEAST_SAVING
-        for p, q, amount in (move for m, rates in enumerate(group.rates_rps) for move in _moves(loads, rates, m)):
+        for p, q, amount in (move for m, rates in enumerate(left) for move in _moves(loads, rates, m)):
             if time.perf_counter() > deadline_s:
                 break
             before = cost(p, float(loads[p])) + cost(q, float(loads[q]))

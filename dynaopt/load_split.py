@@ -28,7 +28,15 @@ Records = npt.NDArray[np.void]
 
 @compiled
 def split_load(
-    rates: FloatArray, most: FloatArray, sets: BoolArray, pools: Records, tree: Any, max_nodes: int, gap: float
+    rates: FloatArray,
+    most: FloatArray,
+    sets: BoolArray,
+    pools: Records,
+    tree: Any,
+    max_nodes: int,
+    gap: float,
+    besides: float = 0.0,
+    beaten: float = np.inf,
 ) -> tuple[float, float, FloatArray]:
     """Find loads of least cost.
 
@@ -47,7 +55,11 @@ def split_load(
     max_nodes
         Nodes after which to stop.
     gap
-        Relative gap at which to stop.
+        Relative gap at which to stop, of the cost with what comes `besides`.
+    besides
+        Cost of what else is there, whatever the loads.
+    beaten
+        Cost, with that, which loads must beat to be of use.
 
     Returns
     -------
@@ -71,7 +83,7 @@ def split_load(
     settled = np.inf if num_open == 1 else tree.lower[0]  # the least bound of a node that is not branched
     while num_open > 0 and num_nodes + 2 <= min(max_nodes, MAX_NODES):
         node = _pop_least(num_open, tree)
-        if tree.lower[node] >= best * (1 - gap) or tree.first_point[num_hulls] + 2 * MAX_VERTICES > MAX_HULL_POINTS:
+        if tree.lower[node] + besides >= min(best + besides, beaten) * (1 - gap) or tree.first_point[num_hulls] + 2 * MAX_VERTICES > MAX_HULL_POINTS:
             break
         num_open -= 1
         p = tree.branch_pool[node]
@@ -85,7 +97,8 @@ def split_load(
             if cost < best:
                 best = cost
                 best_load[:] = load
-            if tree.branch_pool[num_nodes] < 0 or tree.lower[num_nodes] >= best * (1 - gap):
+            enough = min(best + besides, beaten) * (1 - gap) - besides
+            if tree.branch_pool[num_nodes] < 0 or tree.lower[num_nodes] >= enough:
                 settled = min(settled, tree.lower[num_nodes])
             else:
                 tree.open_nodes[num_open] = num_nodes

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from dynaopt.envelope import FloatArray
-from dynaopt.flat_problem import Group
+from dynaopt.flat_problem import Family, Group
 from dynaopt.hull import TREE
-from dynaopt.load_sets import LOWER_SETS
+from dynaopt.load_sets import LOWER_SETS, NUM_CLASSES
 from dynaopt.load_split import split_load
-from dynaopt.pool_value import MAX_ITEMS, POOL, decode, fill_pools
+from dynaopt.pool_value import MAX_ITEMS, POOL, decode, fill_pools, value, value_floor
 
 
 class Workspace:
@@ -40,7 +40,7 @@ class Workspace:
             self.pools = np.zeros(len(group.pools), POOL)
         self.pools["opening"] = opening_w
         # A little more than can be needed, so that no load lies beyond the tables for a rounding error.
-        wanted = group.most_rps.ravel() * (1 + 1e-6)
+        wanted = group.most_rps * (1 + 1e-6)
         fill_pools(group.first_option, group.first_point, group.breaks_rps, cost_w, wanted, self.scratch, self.pools)
         return self.pools
 
@@ -101,6 +101,9 @@ def priced(group: Group, prices: FloatArray, power_weight: float = 1.0) -> Float
 def search(group: Group, room: Workspace, *, max_nodes: int, gap: float) -> Relaxed:
     """Split the arrivals of every model of a group over pools whose value functions are in the workspace.
 
+    For every family of mixed pools that may be open together, what it leaves goes to the pools of classes; the cheapest
+    family is taken.
+
     Parameters
     ----------
     group
@@ -112,12 +115,55 @@ def search(group: Group, room: Workspace, *, max_nodes: int, gap: float) -> Rela
     gap
         Relative gap at which to stop.
     """
-    parts = []
-    for m, (rates, most) in enumerate(zip(group.rates_rps, group.most_rps, strict=True)):
-        pools = room.pools[m * rates.size : (m + 1) * rates.size]
-        parts.append(split_load(rates, most, LOWER_SETS, pools, room.tree[0], max_nodes, gap))
-    loads = np.concatenate([part[2] for part in parts]) if parts else np.empty(0)
-    return Relaxed(loads, sum(part[0] for part in parts), sum(part[1] for part in parts))
+    loads, cost, lower = np.zeros(len(group.pools)), 0.0, 0.0
+    for m, families in enumerate(group.families):
+        classes = slice(m * NUM_CLASSES, (m + 1) * NUM_CLASSES)
+        best = _search_model(families, group.most_rps, room, classes, max_nodes, gap)
+        loads[classes] = best.class_loads_rps
+        loads[list(best.family.mixed)] = group.most_rps[list(best.family.mixed)]
+        cost, lower = cost + best.cost, lower + best.lower
+    return Relaxed(loads, cost, lower)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trial:
+    """What a family of mixed pools, and the pools of classes beside it, cost; `lower` bounds it."""
+
+    family: Family
+    cost: float
+    lower: float
+    class_loads_rps: FloatArray
+
+
+def _search_model(
+    families: tuple[Family, ...], most_rps: FloatArray, room: Workspace, classes: slice, max_nodes: int, gap: float
+) -> _Trial:
+    """Find the cheapest family of a model; its `lower` is that of all of them.
+
+    A single node bounds each family, and often answers it. The tree goes on only where that bound is below the best
+    answer, the lowest first.
+    """
+
+    def tried(family: Family, nodes: int, beaten: float) -> _Trial:
+        """Search the pools of classes beside a family."""
+        fixed = [(room.pools[p], most_rps[p]) for p in family.mixed]
+        besides, floor = sum(value(*one)[0] for one in fixed), sum(value_floor(*one) for one in fixed)
+        pools = room.pools[classes]
+        cost, lower, loads = split_load(
+            family.rates_rps, family.most_rps, LOWER_SETS, pools, room.tree[0], nodes, gap, float(floor), beaten
+        )
+        return _Trial(family, besides + cost, floor + lower, loads)
+
+    trials = sorted((tried(family, 1, np.inf) for family in families), key=lambda trial: trial.lower)
+    best, lower = min(trials, key=lambda trial: trial.cost), np.inf
+    for trial in trials:
+        closer = trial
+        if trial.lower < best.cost * (1 - gap):
+            closer = tried(trial.family, max_nodes, best.cost)
+        if closer.cost < best.cost:
+            best = closer
+        lower = min(lower, closer.lower)
+    return replace(best, lower=min(lower, best.cost))
 
 
 def instances_at(group: Group, room: Workspace, p: int, load_rps: float) -> PoolInstances:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dynaopt.errors import InvalidInputError
-from dynaopt.profile import FloatArray, LoadCurve, Profile, slo_rates_rps
+from dynaopt.pool import Pool, PoolMaker
+from dynaopt.profile import FloatArray, Profile
 from dynaopt.request_class import REQUEST_CLASSES, is_promotable
 from dynaopt.slo import Slo
 
@@ -39,6 +39,9 @@ class Cluster(BaseModel):
         For a model, how many instances of each tensor-parallel degree run: no more, no fewer.
     host_w
         What a server draws beside its GPUs, in watts, instead of what the profile says; None for that.
+    max_mix_distance
+        Most requests, as a share, that the curves of a mixed pool may take for another class (`Mix.distance`); 0 for
+        pools by class only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +53,7 @@ class Cluster(BaseModel):
     unused_gpus: Literal["released", "on"] = "released"
     fixed_mix: Mapping[str, Mapping[int, Annotated[int, Field(ge=0)]]] = {}
     host_w: Annotated[float, Field(ge=0)] | None = None
+    max_mix_distance: Annotated[float, Field(ge=0, le=1)] = 0.1
 
     @property
     def reserve_share(self) -> float:
@@ -123,60 +127,6 @@ class WindowDemand:
         return Problem(demand=demand, profiles=by_model, slo=slo or Slo.table_iv(), cluster=Cluster.of(**cluster))
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class PoolOption:
-    """A configuration as one pool may run it: its power curve up to what an instance may be given.
-
-    Parameters
-    ----------
-    tp
-        Tensor-parallel degree: GPUs of an instance.
-    frequency_mhz
-        GPU clock, in MHz.
-    rate_rps
-        Breakpoints 0 = r_0 < r_1 < ... < r_m, in requests per second. The last is the instance's capacity: the load
-        at which it just keeps its SLO, divided by (peak factor times (1 + headroom)).
-    power_w
-        Power of the instance at each breakpoint, in watts, shape (m + 1,).
-    """
-
-    tp: int
-    frequency_mhz: int
-    rate_rps: FloatArray
-    power_w: FloatArray
-
-    @property
-    def capacity_rps(self) -> float:
-        """Most load that an instance may be given, in requests per second."""
-        return float(self.rate_rps[-1])
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Pool:
-    """The instances that serve one class of one model, and the classes promoted to it.
-
-    Parameters
-    ----------
-    model
-        Name of the model.
-    request_class
-        The class that the pool is named after.
-    rate_rps
-        Arrival rate of that class, in requests per second.
-    gpu_power_w
-        What a GPU in this pool adds to the objective beside its instance's own power, in watts: its share of the host,
-        and `Problem.gpu_price_w`.
-    options
-        Configurations that keep the SLO here, by `tp` and then by clock. May be empty.
-    """
-
-    model: str
-    request_class: str
-    rate_rps: float
-    gpu_power_w: float
-    options: tuple[PoolOption, ...]
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Problem:
     """One window's input to a solver. Immutable; `replace` gives a changed one.
@@ -197,9 +147,12 @@ class Problem:
     Attributes
     ----------
     pools
-        One for each model and class, in that order. The index of a pool is also that of its class's arrivals.
+        One for each model and class, in that order, whose index is also that of its class; then the mixed pools on
+        offer.
     promotions
-        Pairs (class, pool) of indices into `pools`: the pools that may serve each class, its own among them.
+        Pairs (class, pool) of indices into `pools`: the pools of classes that may serve each class, its own among them.
+    ways
+        The same, and the mixed pools that may serve it whole.
     unused_gpu_power_w
         What a GPU without a model draws, in watts.
 
@@ -221,31 +174,41 @@ class Problem:
         _check_fixed_mix(self.cluster, self.profiles)
         if not 0 <= self.gpu_price_w < float("inf"):
             raise InvalidInputError("gpu_price_w", expected="a number of at least 0", found=str(self.gpu_price_w))
-        pools = tuple(self._pool(model, at) for model in self.demand.rate_rps for at in range(len(REQUEST_CLASSES)))
-        object.__setattr__(self, "pools", pools)
+        makers = [self._maker(model) for model in self.demand.rate_rps]
+        pools = [pool for maker in makers for pool in maker.of_classes()]
+        most = self.cluster.max_mix_distance
+        pools += [p for m, maker in enumerate(makers) for p in maker.of_mixes(m * len(REQUEST_CLASSES), most)]
+        object.__setattr__(self, "pools", tuple(pools))
 
-    def _pool(self, model: str, at: int) -> Pool:
+    def _maker(self, model: str) -> PoolMaker:
         profile = self.profiles[model]
-        shrink = self.demand.peak_factor[model] * (1 + self.cluster.headroom)
-        curves = _options_within_slo(profile, self.slo)[REQUEST_CLASSES[at]]
-        options = tuple(_cut(option, slo_rate_rps / shrink) for option, slo_rate_rps in curves)
-        return Pool(
-            model=model,
-            request_class=REQUEST_CLASSES[at],
-            rate_rps=float(self.demand.rate_rps[model][at]),
+        return PoolMaker(
+            profile=profile,
+            slo=self.slo,
+            rate_rps=self.demand.rate_rps[model],
+            stretch=self.demand.peak_factor[model] * (1 + self.cluster.headroom),
             gpu_power_w=host_power_w(profile, self.cluster) + self.gpu_price_w,
-            options=options,
         )
+
+    @property
+    def classes(self) -> tuple[Pool, ...]:
+        """The pools of classes; what arrives of each stands there."""
+        return self.pools[: len(self.demand.rate_rps) * len(REQUEST_CLASSES)]
 
     @cached_property
     def promotions(self) -> tuple[tuple[int, int], ...]:
-        """Pairs (class, pool): the pools that may serve each class."""
+        """Pairs (class, pool): the pools of classes that may serve each class, in part or whole."""
         return tuple(
             (c, p)
-            for c, own in enumerate(self.pools)
-            for p, pool in enumerate(self.pools)
+            for c, own in enumerate(self.classes)
+            for p, pool in enumerate(self.classes)
             if own.model == pool.model and is_promotable(own.request_class, pool.request_class)
         )
+
+    @property
+    def ways(self) -> tuple[tuple[int, int], ...]:
+        """Pairs (class, pool): all pools that may serve each class, mixed ones last."""
+        return self.promotions + tuple((c, p) for p, pool in enumerate(self.pools) for c in pool.members)
 
     @property
     def num_gpus(self) -> int:
@@ -273,7 +236,7 @@ class Problem:
         return replace(self, cluster=cluster, **own)
 
     def __repr__(self) -> str:
-        rates = sum(p.rate_rps for p in self.pools)
+        rates = sum(p.rate_rps for p in self.classes)
         return f"Problem({self.demand.start}, {rates:.1f} requests/s, {len(self.pools)} pools, {self.num_gpus} GPUs)"
 
 
@@ -326,34 +289,6 @@ def host_power_w(profile: Profile, cluster: Cluster) -> float:
     """
     host_w = profile.metadata.power.host_w if cluster.host_w is None else cluster.host_w
     return host_w / profile.metadata.gpus_per_server
-
-
-@lru_cache(maxsize=64)
-def _options_within_slo(profile: Profile, slo: Slo) -> Mapping[str, tuple[tuple[PoolOption, float], ...]]:
-    """Return the curves of each class that can keep the SLO and up to which load, by `tp` and then by clock.
-
-    They run on beyond that load. Of their levels only those at which the power bends are there.
-    """
-    rates = slo_rates_rps(profile, slo)
-    return {
-        c: tuple((_whole(profile.curves[k]), rates[k]) for k in sorted(rates) if k[2] == c) for c in REQUEST_CLASSES
-    }
-
-
-def _whole(curve: LoadCurve) -> PoolOption:
-    at = curve.power_bends()
-    return PoolOption(
-        tp=curve.tp, frequency_mhz=curve.frequency_mhz, rate_rps=curve.rate_rps[at], power_w=curve.power_w[at]
-    )
-
-
-def _cut(option: PoolOption, capacity_rps: float) -> PoolOption:
-    # A problem has 200 of these and a week 2,000 problems: cutting arrays is several times faster than making them.
-    last = int(option.rate_rps.searchsorted(capacity_rps * (1 - 1e-9)))
-    rate_rps, power_w = option.rate_rps[: last + 1].copy(), option.power_w[: last + 1].copy()
-    rate_rps[last] = capacity_rps
-    power_w[last] = np.interp(capacity_rps, option.rate_rps, option.power_w)
-    return PoolOption(tp=option.tp, frequency_mhz=option.frequency_mhz, rate_rps=rate_rps, power_w=power_w)
 
 
 def _check_profiles(demand: WindowDemand, profiles: Mapping[str, Profile]) -> None:

@@ -19,7 +19,7 @@ from pydantic import Field
 from dynaopt.errors import UnknownNameError
 from dynaopt.phase_model import PhaseModel
 from dynaopt.provenance import NonNegative, Provenance, Section
-from dynaopt.request_class import CutPoints
+from dynaopt.request_class import REQUEST_CLASSES, CutPoints
 from dynaopt.slo import Slo
 
 FloatArray = npt.NDArray[np.float64]
@@ -68,6 +68,18 @@ class Mix(Section):
 
     name: str
     shares: dict[str, NonNegative]
+
+    def distance(self, rate_rps: FloatArray) -> float:
+        """Return what share of requests the mix takes for another class: half the sum of the differences of shares.
+
+        Parameters
+        ----------
+        rate_rps
+            What came of each of `REQUEST_CLASSES`, shape (9,). The distance of nothing is 0.
+        """
+        total = rate_rps.sum()
+        shares = np.array([self.shares.get(c, 0.0) for c in REQUEST_CLASSES])
+        return 0.5 * float(np.abs(rate_rps / total - shares / shares.sum()).sum()) if total > 0 else 0.0
 
 
 class EngineOptions(Section):

@@ -24,7 +24,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from dynaopt.problem import Pool, PoolOption, Problem
+from dynaopt.pool import Pool, PoolOption
+from dynaopt.problem import Problem
 from dynaopt.profile import FloatArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -71,7 +72,8 @@ class PrunedPool:
     stretches
         Intervals of loads in which at most one instance of the pool need lie.
     max_load_rps
-        All that may come to the pool: the arrivals of its own class and of those that can be promoted to it.
+        All that may come to the pool: the arrivals of its own class and of those that can be promoted to it, or of all
+        its members.
     """
 
     pool: int
@@ -107,7 +109,7 @@ def prune(problem: Problem) -> tuple[PrunedPool, ...]:
         One for each pool that may get load or idle instances; in the order of `Problem.pools`.
     """
     max_load_rps = np.zeros(len(problem.pools))
-    for c, p in problem.promotions:
+    for c, p in problem.ways:
         max_load_rps[p] += problem.pools[c].rate_rps
     return tuple(
         _prune_pool(problem, at, float(max_load_rps[at]))

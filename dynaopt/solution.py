@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from dynaopt.allocation import Allocation, Load, make_allocation
 from dynaopt.errors import SolverError
 from dynaopt.formulation import Formulation, PoolColumns
-from dynaopt.problem import PoolOption, Problem
+from dynaopt.pool import PoolOption
+from dynaopt.problem import Problem
 from dynaopt.profile import FloatArray
 
 SLACK = 1e-9
@@ -122,10 +123,18 @@ def _flows(problem: Problem, pools: tuple[PoolColumns, ...], values: FloatArray)
                 shares[c][columns.pruned.pool] = float(values[column])
     flows = {}
     for c, by_pool in shares.items():
-        total = sum(by_pool.values())
-        for p, share in by_pool.items():
+        kept = _settled(problem, by_pool)
+        total = sum(kept.values())
+        for p, share in kept.items():
             flows[c, p] = problem.pools[c].rate_rps * (share / total)
     return flows
+
+
+def _settled(problem: Problem, shares: dict[int, float]) -> dict[int, float]:
+    """Leave of the shares of a class in pools that of the mixed pool which serves it whole, or those beside such."""
+    mixed = {p: share for p, share in shares.items() if problem.pools[p].members}
+    whole = {p: share for p, share in mixed.items() if share > 0.5}
+    return whole or {p: share for p, share in shares.items() if p not in mixed}
 
 
 def _instances(columns: PoolColumns, values: FloatArray) -> Instances:
@@ -143,7 +152,10 @@ def _arriving(flows: Flows) -> dict[int, float]:
 
 
 def _fit(problem: Problem, flows: Flows, capacity_rps: dict[int, float]) -> None:
-    """Move what a pool cannot carry, a tolerance's worth, to other pools that may serve it; in place."""
+    """Move what a pool cannot carry, a tolerance's worth, to other pools that may serve it; in place.
+
+    A mixed pool gets all of its classes or nothing, so nothing moves out of it or into it.
+    """
     share = 1 - problem.cluster.reserve_share
     arriving = _arriving(flows)
     room = {p: share * capacity - arriving[p] for p, capacity in capacity_rps.items()}
@@ -154,7 +166,7 @@ def _fit(problem: Problem, flows: Flows, capacity_rps: dict[int, float]) -> None
             flows[c, p] -= moved
             room[p] += moved
             room[other] -= moved
-        if -room[p] > SLACK * max(share * capacity_rps[p], *(own.rate_rps for own in problem.pools)):
+        if -room[p] > SLACK * max(share * capacity_rps[p], *(own.rate_rps for own in problem.classes)):
             raise SolverError(
                 f"Pool {problem.pools[p].request_class} got {-room[p]:.3g} requests/s beyond its capacity."
             )
@@ -162,7 +174,7 @@ def _fit(problem: Problem, flows: Flows, capacity_rps: dict[int, float]) -> None
 
 def _ways_out(problem: Problem, flows: Flows, room: dict[int, float], p: int) -> list[tuple[int, int]]:
     """Pairs (class served by pool p, other pool with room that may serve it), most room first."""
-    classes = {c for c, to in flows if to == p}
+    classes = {c for c, to in flows if to == p and not problem.pools[p].members}
     ways = [(c, to) for c, to in problem.promotions if c in classes and to != p and room.get(to, 0.0) > 0]
     return sorted(ways, key=lambda way: -room[way[1]])
 

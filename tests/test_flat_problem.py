@@ -32,7 +32,7 @@ def test_arrays_of_one_model() -> None:
     assert group.curve(1)[1].tolist() == [100.0, 200.0, 320.0]
     assert group.usage.tolist() == [[2.0, 8.0] * 3]
     assert group.limits.tolist() == [64.0]
-    assert group.rates_rps[0][[AT["SS"], AT["LL"]]].tolist() == [1.0, 2.0]
+    assert group.families[0][0].rates_rps[[AT["SS"], AT["LL"]]].tolist() == [1.0, 2.0]
 
 
 def test_most_load_of_a_pool_is_all_that_may_come_to_it() -> None:
@@ -65,7 +65,7 @@ def test_models_without_a_fixed_mix_share_a_group() -> None:
     """Tests two models on one cluster."""
     group = only_group(two_models())
     assert len(group.pools) == 18
-    assert group.rates_rps.shape == (2, 9)
+    assert len(group.families) == 2
     assert group.limits.tolist() == [64.0]
 
 

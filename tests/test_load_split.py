@@ -20,7 +20,7 @@ def split(
     """Split arrivals over pools; longer classes cost a tenth more for each step."""
     group, room = only_group(two_size_problem(rates, CLASSES)), Workspace()
     room.fill(group, priced(group, np.zeros(1)))
-    found = split_load(group.rates_rps[0], group.most_rps[0], LOWER_SETS, room.pools, room.tree[0], max_nodes, gap)
+    found = split_load(group.families[0][0].rates_rps, group.most_rps, LOWER_SETS, room.pools, room.tree[0], max_nodes, gap)
     return *found, room
 
 
@@ -72,7 +72,7 @@ def test_a_class_that_no_pool_can_serve_is_impossible() -> None:
     """Tests that both cost and bound are infinite where LL arrives and has no configuration."""
     group, room = only_group(two_size_problem({"LL": 1.0}, ("SS", "MM"))), Workspace()
     room.fill(group, priced(group, np.zeros(1)))
-    found = split_load(group.rates_rps[0], group.most_rps[0], LOWER_SETS, room.pools, room.tree[0], 100, 1e-4)
+    found = split_load(group.families[0][0].rates_rps, group.most_rps, LOWER_SETS, room.pools, room.tree[0], 100, 1e-4)
     assert (found[0], found[1]) == (np.inf, np.inf)
 
 

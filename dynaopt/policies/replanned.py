@@ -19,8 +19,9 @@ from dynaopt.policies.assembling import assemble
 from dynaopt.policies.base import Case
 from dynaopt.policies.served import Configuration, ServedPool, mix_pools
 from dynaopt.policies.sharded_pools import Rows, rows_frame
+from dynaopt.pool import PoolOption
 from dynaopt.price_search import PoolInstances, Relaxed, Workspace
-from dynaopt.problem import PoolOption, unused_gpu_power_w
+from dynaopt.problem import unused_gpu_power_w
 from dynaopt.profile import FloatArray
 from dynaopt.schedule import Schedule
 from dynaopt.spare_pools import SparePools
@@ -130,8 +131,8 @@ class PoolWindows:
             first_point=np.cumsum([0, *(k.rate_rps.size for k in options)]).astype(np.int64),
             breaks_rps=np.concatenate([k.rate_rps for k in options]),
             cost_w=np.concatenate(costs),
-            rates_rps=loads[None, :],
-            most_rps=loads[None, :],
+            most_rps=loads,
+            families=(),
             usage=np.array([[float(k.tp) for k in options]]),
             limits=np.array([float(self._case.cluster.num_gpus)]),
             base_w=0.0,
@@ -144,7 +145,7 @@ class _FixedLoads:
 
     def __init__(self, pools: Pools, group: Group) -> None:
         self.group = group
-        self._pools, self._loads = pools, group.most_rps.ravel()
+        self._pools, self._loads = pools, group.most_rps
         self.set_prices(np.zeros(group.limits.size))
 
     def set_prices(self, prices: FloatArray, power_weight: float = 1.0) -> None:

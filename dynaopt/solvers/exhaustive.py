@@ -2,7 +2,7 @@
 
 Written from the problem, without `formulation` and `pruning`, so that agreement with the other solvers means something.
 For a given number of instances of every option in every pool, each instance has its own straight parts to choose from,
-and a small integer program finds the loads and routes of least power.
+and a small integer program finds the loads and routes of least power, and which mixed pools are open.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from scipy.sparse import coo_array
 from dynaopt.allocation import Allocation
 from dynaopt.errors import InvalidInputError, SolverError
 from dynaopt.infeasibility import explain
-from dynaopt.problem import PoolOption, Problem
+from dynaopt.pool import PoolOption
+from dynaopt.problem import Problem
 from dynaopt.result import Result, Termination
 from dynaopt.solution import Instances, settle
 from dynaopt.solvers.base import DEFAULT_GAP
@@ -127,7 +128,7 @@ def _most(problem: Problem, key: tuple[str, int], gpus: int, held: dict[tuple[st
     mix = problem.cluster.fixed_mix.get(model)
     if mix is not None:
         return min(gpus // tp, mix.get(tp, 0) - held.get(key, 0))
-    used = any(p == pool and problem.pools[c].rate_rps > 0 for c, p in problem.promotions)
+    used = any(p == pool and problem.pools[c].rate_rps > 0 for c, p in problem.ways)
     saves = problem.unused_gpu_power_w > 0
     return gpus // tp if used or saves else 0
 
@@ -181,7 +182,7 @@ class _Program:
 def _best_loads(problem: Problem, placement: Placement) -> Allocation | None:
     """Find the loads and routes of least power for given instances; None if there are none."""
     room = _room_rps(problem, placement)
-    if sum(pool.rate_rps for pool in problem.pools) > sum(room.values()) * (1 + SLACK):
+    if sum(pool.rate_rps for pool in problem.classes) > sum(room.values()) * (1 + SLACK):
         return None
     program = _Program()
     weights = [_curve(program, option) for _, option in placement]
@@ -190,12 +191,15 @@ def _best_loads(problem: Problem, placement: Placement) -> Allocation | None:
         for c, p in problem.promotions
         if p in room and problem.pools[c].rate_rps > 0
     }
-    for c, pool in enumerate(problem.pools):
+    opened = {p: program.variable(integer=True) for p in room if problem.pools[p].members}
+    for c, pool in enumerate(problem.classes):
         if pool.rate_rps > 0:
             own = [(column, 1 / pool.rate_rps) for (frm, _), column in flows.items() if frm == c]
+            own += [(column, 1.0) for p, column in opened.items() if c in problem.pools[p].members]
             program.row(own or [(0, 0.0)], 1, 1)
     for p, room_rps in room.items():
         arriving = [(column, 1.0) for (_, to), column in flows.items() if to == p]
+        arriving += [(column, problem.pools[p].rate_rps) for to, column in opened.items() if to == p]
         carried = [
             (column, -rate)
             for (at, option), columns in zip(placement, weights, strict=True)
@@ -205,7 +209,23 @@ def _best_loads(problem: Problem, placement: Placement) -> Allocation | None:
         program.row(arriving + carried, 0, 0)
         program.row(arriving or [(0, 0.0)], -np.inf, room_rps)
     values = program.solve() if program.cost else np.zeros(0)
-    return None if values is None else _allocation(problem, placement, weights, flows, values)
+    if values is None:
+        return None
+    rates = _rates(problem, values, flows, [p for p, column in opened.items() if values[column] > 0.5])
+    loads = [float(values[columns] @ k.rate_rps) for (_, k), columns in zip(placement, weights, strict=True)]
+    return _allocation(problem, placement, loads, rates)
+
+
+def _rates(
+    problem: Problem, values: np.ndarray, flows: dict[tuple[int, int], int], mixed: list[int]
+) -> dict[tuple[int, int], float]:
+    """Return what goes where: the members of open mixed pools there, and the rest as the program has it."""
+    whole = {c: p for p in mixed for c in problem.pools[p].members}
+    rates = {way: float(values[column]) for way, column in flows.items() if values[column] > 0 and way[0] not in whole}
+    for c, pool in enumerate(problem.classes):
+        total = sum(rate for (frm, _), rate in rates.items() if frm == c)
+        rates.update({way: rate * pool.rate_rps / total for way, rate in rates.items() if way[0] == c})
+    return rates | {(c, p): problem.pools[c].rate_rps for c, p in whole.items()}
 
 
 def _room_rps(problem: Problem, placement: Placement) -> dict[int, float]:
@@ -230,20 +250,11 @@ def _curve(program: _Program, option: PoolOption) -> list[int]:
 
 
 def _allocation(
-    problem: Problem,
-    placement: Placement,
-    weights: list[list[int]],
-    flows: dict[tuple[int, int], int],
-    values: np.ndarray,
+    problem: Problem, placement: Placement, loads_rps: list[float], rates: dict[tuple[int, int], float]
 ) -> Allocation | None:
     instances: dict[int, Instances] = {}
-    for (p, option), columns in zip(placement, weights, strict=True):
-        load_rps = float(values[columns] @ option.rate_rps)
+    for (p, option), load_rps in zip(placement, loads_rps, strict=True):
         instances.setdefault(p, Instances()).add(option, 1, load_rps, is_point=False)
-    rates = {way: float(values[column]) for way, column in flows.items() if values[column] > 0}
-    for c, pool in enumerate(problem.pools):
-        total = sum(rate for (frm, _), rate in rates.items() if frm == c)
-        rates.update({way: rate * pool.rate_rps / total for way, rate in rates.items() if way[0] == c})
     allocation = settle(problem, instances, rates)
     cap_w = problem.cluster.power_cap_w
     return None if cap_w is not None and allocation.power_w > cap_w * (1 + SLACK) else allocation

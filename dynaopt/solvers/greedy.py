@@ -121,10 +121,12 @@ def _allocation(problem: Problem, groups: list[Group], answers: list[GroupAnswer
     flows: list[tuple[int, int, float]] = []
     for group, answer in zip(groups, answers, strict=True):
         chosen = answer.chosen or []
-        for m, rates in enumerate(group.rates_rps):
+        for m, family in enumerate(group.open_families(answer.loads_rps)):
             part = slice(m * NUM_CLASSES, (m + 1) * NUM_CLASSES)
             first = group.pools[part.start]
-            flows += [(first + c, first + p, rate) for c, p, rate in route(rates, answer.loads_rps[part])]
+            flows += [(first + c, first + p, rate) for c, p, rate in route(family.rates_rps, answer.loads_rps[part])]
+            mixed = [group.pools[at] for at in family.mixed]
+            flows += [(c, p, problem.pools[c].rate_rps) for p in mixed for c in problem.pools[p].members]
         loads += [
             Load(pool=p, option=group.options[k], num_instances=n, rate_rps=rate)
             for p, way in zip(group.pools, chosen, strict=True)

@@ -1,0 +1,165 @@
+"""The pools of a window: whom each may serve, and what may run in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from dynaopt.profile import FloatArray, LoadCurve, Mix, Profile, slo_rates_rps
+from dynaopt.request_class import REQUEST_CLASSES
+from dynaopt.slo import Slo
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PoolOption:
+    """A configuration as one pool may run it: its power curve up to what an instance may be given.
+
+    Parameters
+    ----------
+    tp
+        Tensor-parallel degree: GPUs of an instance.
+    frequency_mhz
+        GPU clock, in MHz.
+    rate_rps
+        Breakpoints 0 = r_0 < r_1 < ... < r_m, in requests per second. The last is the instance's capacity: the load
+        at which it just keeps its SLO, divided by (peak factor times (1 + headroom)).
+    power_w
+        Power of the instance at each breakpoint, in watts, shape (m + 1,).
+    """
+
+    tp: int
+    frequency_mhz: int
+    rate_rps: FloatArray
+    power_w: FloatArray
+
+    @property
+    def capacity_rps(self) -> float:
+        """Most load that an instance may be given, in requests per second."""
+        return float(self.rate_rps[-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Pool:
+    """The instances of one model that serve a class and those promoted to it, or the classes of a mix together.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    request_class
+        The class or the mix that the pool is named after, and whose curves hold in it.
+    rate_rps
+        What arrives of that class, or of all `members` together, in requests per second.
+    gpu_power_w
+        What a GPU in this pool adds to the objective beside its instance's own power, in watts: its share of the host,
+        and `Problem.gpu_price_w`.
+    options
+        Configurations that keep the SLO here, by `tp` and then by clock. May be empty in the pool of a class.
+    members
+        For a mixed pool, the classes whose arrivals it serves, all of them or none, as indices into `Problem.pools`.
+        Empty for the pool of a class.
+    """
+
+    model: str
+    request_class: str
+    rate_rps: float
+    gpu_power_w: float
+    options: tuple[PoolOption, ...]
+    members: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PoolMaker:
+    """Makes the pools of one model.
+
+    Parameters
+    ----------
+    profile
+        Of the model.
+    slo
+        Latency objectives.
+    rate_rps
+        Arrivals of each class, in requests per second, shape (9,).
+    stretch
+        How far above its mean load an instance must keep its SLO: peak factor times (1 + headroom).
+    gpu_power_w
+        As in `Pool`.
+    """
+
+    profile: Profile
+    slo: Slo
+    rate_rps: FloatArray
+    stretch: float
+    gpu_power_w: float
+
+    def of_classes(self) -> Iterator[Pool]:
+        """Give the pool of each class."""
+        for name, rate_rps in zip(REQUEST_CLASSES, self.rate_rps.tolist(), strict=True):
+            yield self._pool(name, rate_rps)
+
+    def of_mixes(self, first: int, max_distance: float) -> Iterator[Pool]:
+        """Give the mixed pools that are on offer.
+
+        That takes two members at least, for with one the curves are but others of a class; a mix near enough to what
+        arrives of them, for its curves promise too much to another; and a configuration that keeps the SLO.
+
+        Parameters
+        ----------
+        first
+            Index of the pool of the model's first class.
+        max_distance
+            Most `Mix.distance` that is allowed; 0 for no mixed pools.
+        """
+        for mix in self.profile.metadata.mixes if max_distance > 0 else ():
+            members = self._members(mix)
+            came = self.rate_rps[members]
+            if len(members) > 1 and mix.distance(np.bincount(members, came, len(REQUEST_CLASSES))) <= max_distance:
+                pool = self._pool(mix.name, float(came.sum()), tuple(first + c for c in members))
+                if pool.options:
+                    yield pool
+
+    def _members(self, mix: Mix) -> list[int]:
+        return [c for c, name in enumerate(REQUEST_CLASSES) if mix.shares.get(name, 0.0) > 0 and self.rate_rps[c] > 0]
+
+    def _pool(self, name: str, rate_rps: float, members: tuple[int, ...] = ()) -> Pool:
+        curves = _options_within_slo(self.profile, self.slo).get(name, ())
+        return Pool(
+            model=self.profile.model,
+            request_class=name,
+            rate_rps=rate_rps,
+            gpu_power_w=self.gpu_power_w,
+            options=tuple(_cut(option, slo_rate_rps / self.stretch) for option, slo_rate_rps in curves),
+            members=members,
+        )
+
+
+@lru_cache(maxsize=64)
+def _options_within_slo(profile: Profile, slo: Slo) -> Mapping[str, tuple[tuple[PoolOption, float], ...]]:
+    """Return the curves of each class or mix that can keep the SLO and up to which load, by `tp` and then by clock.
+
+    They run on beyond that load. Of their levels only those at which the power bends are there.
+    """
+    rates = slo_rates_rps(profile, slo)
+    found: dict[str, list[tuple[PoolOption, float]]] = {}
+    for key in sorted(rates):
+        found.setdefault(key[2], []).append((_whole(profile.curves[key]), rates[key]))
+    return {name: tuple(options) for name, options in found.items()}
+
+
+def _whole(curve: LoadCurve) -> PoolOption:
+    at = curve.power_bends()
+    return PoolOption(
+        tp=curve.tp, frequency_mhz=curve.frequency_mhz, rate_rps=curve.rate_rps[at], power_w=curve.power_w[at]
+    )
+
+
+def _cut(option: PoolOption, capacity_rps: float) -> PoolOption:
+    # A problem has 200 of these and a week 2,000 problems: cutting arrays is several times faster than making them.
+    last = int(option.rate_rps.searchsorted(capacity_rps * (1 - 1e-9)))
+    rate_rps, power_w = option.rate_rps[: last + 1].copy(), option.power_w[: last + 1].copy()
+    rate_rps[last] = capacity_rps
+    power_w[last] = np.interp(capacity_rps, option.rate_rps, option.power_w)
+    return PoolOption(tp=option.tp, frequency_mhz=option.frequency_mhz, rate_rps=rate_rps, power_w=power_w)
