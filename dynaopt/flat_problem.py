@@ -126,9 +126,9 @@ def _shared_group(problem: Problem, models: list[int], num_gpus: int) -> Group:
     pools = _pools_of(problem, models)
     options = [(p, k) for p in pools for k in problem.pools[p].options]
     tp = np.array([float(k.tp) for _, k in options])
-    per_gpu_w = _idle_w(problem, options) / tp
-    unused_w = min([problem.unused_gpu_power_w, *per_gpu_w.tolist()])
-    saving = [int(k) for k in np.argsort(per_gpu_w, kind="stable") if per_gpu_w[k] < problem.unused_gpu_power_w]
+    per_gpu_w, asleep_w = _idle_w(problem, options) / tp, problem.unused_gpu_power_w
+    unused_w = min([asleep_w, *per_gpu_w.tolist()])
+    saving = [int(k) for k in np.argsort(per_gpu_w, kind="stable") if per_gpu_w[k] < asleep_w]
     best = {options[k][1].tp: k for k in reversed(saving)}
     return _group(
         problem,

@@ -144,15 +144,18 @@ def _search_model(
     answer, the lowest first.
     """
 
+    pools, tree = room.pools[classes], room.tree[0]
+    mixed = {p for family in families for p in family.mixed}
+    costs = {p: value(room.pools[p], most_rps[p])[0] for p in mixed}
+    floors = {p: value_floor(room.pools[p], most_rps[p]) for p in mixed}
+
     def tried(family: Family, nodes: int, beaten: float) -> _Trial:
         """Search the pools of classes beside a family."""
-        fixed = [(room.pools[p], most_rps[p]) for p in family.mixed]
-        besides, floor = sum(value(*one)[0] for one in fixed), sum(value_floor(*one) for one in fixed)
-        pools = room.pools[classes]
+        floor = sum((floors[p] for p in family.mixed), 0.0)
         cost, lower, loads = split_load(
-            family.rates_rps, family.most_rps, LOWER_SETS, pools, room.tree[0], nodes, gap, float(floor), beaten
+            family.rates_rps, family.most_rps, LOWER_SETS, pools, tree, nodes, gap, floor, beaten
         )
-        return _Trial(family, besides + cost, floor + lower, loads)
+        return _Trial(family, cost + sum(costs[p] for p in family.mixed), lower + floor, loads)
 
     trials = sorted((tried(family, 1, np.inf) for family in families), key=lambda trial: trial.lower)
     best, lower = min(trials, key=lambda trial: trial.cost), np.inf

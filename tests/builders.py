@@ -1,12 +1,13 @@
 """Small profiles and windows made in memory, for tests of every module."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from dynaopt.problem import Problem, WindowDemand
-from dynaopt.profile import ClassCuts, LoadCurve, Metadata, Power, Profile, StartUp
+from dynaopt.profile import ClassCuts, LoadCurve, Metadata, Mix, Power, Profile, StartUp
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.slo import Slo
 
@@ -58,6 +59,19 @@ def make_profile(curves: Sequence[LoadCurve], **metadata: object) -> Profile:
     """Make a profile of these curves."""
     by_key = {(c.tp, c.frequency_mhz, c.request_class): c for c in curves}
     return Profile(metadata=make_metadata(**metadata), curves=by_key)  # type: ignore[arg-type]
+
+
+def with_mix(profile: Profile, name: str, shares: Mapping[str, float], curves: Sequence[LoadCurve]) -> Profile:
+    """Return a profile with one more mix, whose classes all see the latencies of the curves as they are given."""
+    mix = Mix(name=name, shares=dict(shares))
+    metadata = profile.metadata.model_copy(update={"mixes": (*profile.metadata.mixes, mix)})
+    added = {
+        (k.tp, k.frequency_mhz, name): replace(
+            k, request_class=name, class_latencies=dict.fromkeys(shares, (k.ttft_p99_s, k.tbt_p99_s))
+        )
+        for k in curves
+    }
+    return Profile(metadata=metadata, curves={**profile.curves, **added})
 
 
 def same_for_all_classes(tp: int, frequency_mhz: int, points: Sequence[tuple[float, float]]) -> list[LoadCurve]:

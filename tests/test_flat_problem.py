@@ -37,7 +37,7 @@ def test_arrays_of_one_model() -> None:
 
 def test_most_load_of_a_pool_is_all_that_may_come_to_it() -> None:
     """Tests that MM may get SS's arrivals besides its own, and LL all."""
-    most = only_group(two_size_problem({"SS": 1.0, "MM": 0.5, "LL": 2.0})).most_rps[0]
+    most = only_group(two_size_problem({"SS": 1.0, "MM": 0.5, "LL": 2.0})).most_rps
     assert most[[AT["SS"], AT["MM"], AT["LL"]]] == pytest.approx([1.0, 1.5, 3.5])
 
 

@@ -1,11 +1,11 @@
 """Random problems small enough for the exhaustive search."""
 
 import numpy as np
-from builders import make_curve, make_problem, make_profile
+from builders import make_curve, make_problem, make_profile, with_mix
 from hypothesis import strategies as st
 
 from dynaopt.problem import Problem
-from dynaopt.profile import LoadCurve
+from dynaopt.profile import LoadCurve, Profile
 
 CLASSES = ("SS", "SL", "LS", "MM", "LL")
 
@@ -43,4 +43,24 @@ def problems(draw: st.DrawFn) -> Problem:
     drawn = [draw(curves(tp, f, c)) for tp in tps for f in clocks for c in classes]
     rates = {c: draw(st.one_of(st.floats(0.01, 3.0), st.sampled_from([0.0, 1e-4]))) for c in classes}
     profile = make_profile(drawn, host_w=draw(st.sampled_from([0.0, 400.0])))
-    return make_problem(profile, rates, **draw(clusters(tps)))  # type: ignore[arg-type]
+    keys = [(tp, f) for tp in tps for f in clocks]
+    for number in range(draw(st.integers(0, 2 if len(keys) == 1 else 1)) if len(classes) > 1 else 0):
+        profile = draw(mixed(profile, f"ALL-{number}", classes, rates, keys))
+    distance = draw(st.sampled_from([0.0, 0.1, 1.0]))
+    return make_problem(profile, rates, max_mix_distance=distance, **draw(clusters(tps)))  # type: ignore[arg-type]
+
+
+@st.composite
+def mixed(
+    draw: st.DrawFn,
+    profile: Profile,
+    name: str,
+    classes: list[str],
+    rates: dict[str, float],
+    keys: list[tuple[int, int]],
+) -> Profile:
+    """Draw a mix of some of the classes, as they come or with other shares, and its curves."""
+    members = draw(st.lists(st.sampled_from(classes), min_size=2, max_size=len(classes), unique=True))
+    shares = {c: rates[c] if draw(st.booleans()) and rates[c] > 0 else draw(st.floats(0.05, 1.0)) for c in members}
+    own = [draw(curves(tp, mhz, name)) for tp, mhz in keys]
+    return with_mix(profile, name, {c: share / sum(shares.values()) for c, share in shares.items()}, own)

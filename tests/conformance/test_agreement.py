@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from builders import make_profile
 from hypothesis import HealthCheck, assume, given, settings
 from small_problems import curves, problems
 
 import dynaopt
 from dynaopt.check import check_allocation
 from dynaopt.problem import Problem
+from dynaopt.profile import LoadCurve
 from dynaopt.result import Result, Termination
 from dynaopt.solvers import get_solver
 
@@ -74,26 +74,31 @@ def test_looser_slo_never_costs_more(problem: Problem) -> None:
 def _with_latency(problem: Problem) -> Problem:
     """Let the P99 TTFT of every curve rise from a tenth of the objective to twice as much."""
     profile = next(iter(problem.profiles.values()))
-    steeper = []
-    for curve in profile.curves.values():
-        bound_s, _ = problem.slo.of(curve.request_class)
-        ttft_s = bound_s * (0.1 + 1.9 * curve.rate_rps / curve.rate_rps[-1])
-        steeper.append(replace(curve, ttft_p99_s=ttft_s, ttft_p50_s=ttft_s / 2))
-    return problem.replace(
-        profiles={
-            profile.model: replace(profile, curves={(c.tp, c.frequency_mhz, c.request_class): c for c in steeper})
-        }
-    )
+    steeper = {}
+    for key, curve in profile.curves.items():
+        rise = 0.1 + 1.9 * curve.rate_rps / curve.rate_rps[-1]
+        seen = {c: (problem.slo.of(c)[0] * rise, curve.tbt_p99_s) for c in curve.class_latencies or [key[2]]}
+        ttft_s = next(iter(seen.values()))[0]
+        own = seen if curve.class_latencies else {}
+        steeper[key] = replace(curve, ttft_p99_s=ttft_s, ttft_p50_s=ttft_s / 2, class_latencies=own)
+    return problem.replace(profiles={profile.model: replace(profile, curves=steeper)})
 
 
 @quick
 @given(problem=problems(), extra=curves(2, 1600, "LL"))
-def test_one_more_configuration_never_costs_more(problem: Problem, extra: object) -> None:
+def test_one_more_configuration_never_costs_more(problem: Problem, extra: LoadCurve) -> None:
     """Tests that the power does not rise when there is one more configuration to choose from."""
     profile = next(iter(problem.profiles.values()))
-    more = make_profile([*profile.curves.values(), extra], host_w=profile.metadata.power.host_w)  # type: ignore[list-item]
+    more = replace(profile, curves={**profile.curves, (2, 1600, "LL"): extra})
     assume(2 in profile.tps)
     assert _power(problem.replace(profiles={profile.model: more})) <= _power(problem) * (1 + 3 * GAP)
+
+
+@quick
+@given(problem=problems())
+def test_mixed_pools_on_offer_never_cost_more(problem: Problem) -> None:
+    """Tests that the power does not rise when mixed pools may be used, whatever comes."""
+    assert _power(problem.replace(max_mix_distance=1.0)) <= _power(problem.replace(max_mix_distance=0.0)) * (1 + 3 * GAP)
 
 
 @quick
