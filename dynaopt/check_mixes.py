@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from dynaopt.check_evidence import Evidence, of_pools, place_of_route
+from dynaopt.check_evidence import BoolArray, Evidence, exceeds, of_pools, place_of_route
 from dynaopt.profile import FloatArray
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.violations import RATE_TOLERANCE_RPS, RELATIVE_TOLERANCE, Violation, ViolationKind
@@ -16,7 +16,8 @@ def check_mixes(evidence: Evidence) -> Iterable[Violation]:
     """Give every route into the pool of a mix that its curve does not hold for.
 
     A class that the mix does not have must not be served there. Of all its classes the same part must come: were the
-    long ones alone sent to it, its curve would promise too much.
+    long ones alone sent to it, its curve would promise too much. And what arrives of them must not be further from the
+    mix than the cluster allows.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def check_mixes(evidence: Evidence) -> Iterable[Violation]:
             routes["rate_rps"].to_numpy(float)[here],
         )
         yield from _uneven(evidence, routed * served, arriving, first)
+        shares = np.array([mix.shares.get(c, 0.0) for c in REQUEST_CLASSES])
+        yield from _far(evidence, at, routed.any(axis=1), arriving, shares / shares.sum())
 
 
 def _uneven(evidence: Evidence, routed: FloatArray, arriving: FloatArray, first: int) -> Iterable[Violation]:
@@ -61,3 +64,16 @@ def _uneven(evidence: Evidence, routed: FloatArray, arriving: FloatArray, first:
     bad = np.abs(found - expected) > slack
     text = "{} requests/s in the pool of the mix, the same part as of its other classes"
     yield from of_pools(evidence, ViolationKind.MIX, bad, found, expected, text)
+
+
+def _far(
+    evidence: Evidence, pool: int, used: BoolArray, arriving: FloatArray, shares: FloatArray
+) -> Iterable[Violation]:
+    """Tell where what arrives for a pool in use has too little in common with its mix."""
+    total = arriving.sum(axis=1, keepdims=True)
+    in_common = np.minimum(arriving / np.where(total > 0, total, 1.0), shares).sum(axis=1)
+    found = np.zeros(evidence.shape)
+    found[:, pool] = np.where(used, 1 - in_common, 0.0)
+    limit = np.full(evidence.shape, evidence.cluster.max_mix_distance)
+    text = "at most {} of the requests taken for another class by the curves of the mix"
+    yield from of_pools(evidence, ViolationKind.MIX, exceeds(found, limit, RELATIVE_TOLERANCE), found, limit, text)

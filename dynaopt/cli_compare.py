@@ -23,6 +23,7 @@ from dynaopt.cli_options import (
     Gpus,
     Headroom,
     Json,
+    MixDistance,
     Profiles,
     Reserve,
     SloFile,
@@ -47,7 +48,7 @@ from dynaopt.errors import InvalidInputError
 from dynaopt.figures_policies import energy_bars
 from dynaopt.paper_policies import Experiment, paper_energies
 from dynaopt.perturbation import perturbations
-from dynaopt.policies import OURS, Case, Policy, get_policy, make_case, policy_names
+from dynaopt.policies import BY_CLASS, OURS, Case, Policy, get_policy, make_case, policy_names
 from dynaopt.policies.planned import Planned
 from dynaopt.policy_outcome import PolicyOutcome, run_policies, scaled
 from dynaopt.policy_page import write_policy_page
@@ -101,6 +102,7 @@ def compare_command(
     slo_scale: SloScale = 1.0,
     headroom: Headroom = _DEFAULT.headroom,
     reserve: Reserve = str(_DEFAULT.reserve),
+    mix_distance: MixDistance = _DEFAULT.max_mix_distance,
     unused_gpus: UnusedGpus = _DEFAULT.unused_gpus,
     policies: Policies = None,
     solver: SolverName = "greedy",
@@ -127,8 +129,10 @@ def compare_command(
     policy of fixed size needs more GPUs than there are is told, and is none.
     """
     cluster = {"num_gpus": gpus, "headroom": headroom, "reserve": parse_reserve(reserve), "unused_gpus": unused_gpus}
+    cluster |= {"max_mix_distance": mix_distance}
     Cluster.of(**cluster)
-    chosen = _policies(policies, Planned(solver, time_limit_s=time_limit, workers=workers))
+    asked: dict[str, Any] = {"time_limit_s": time_limit, "workers": workers}
+    chosen = _policies(policies, {OURS: Planned(solver, **asked), BY_CLASS: Planned(solver, by_class=True, **asked)})
     _check_scale(scale_rate, is_replayed=is_replayed)
     if out is not None:
         check_out_folder("--out", out)
@@ -196,11 +200,11 @@ def _traces(trace: Sequence[str], source: str) -> Sequence[str]:
     return [source] if not trace and kind_of(source) == "trace" else trace
 
 
-def _policies(names: str | None, ours: Policy) -> list[Policy]:
+def _policies(names: str | None, ours: Mapping[str, Policy]) -> list[Policy]:
     listed = list(policy_names()) if names is None else [name.strip() for name in names.split(",")]
     if len(set(listed)) < len(listed):
         raise InvalidInputError("option --policies", expected="each policy once", found=f"'{names}'")
-    return [ours if name == OURS else get_policy(name) for name in listed]
+    return [ours.get(name) or get_policy(name) for name in listed]
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ _OPTION_OF_KEYWORD = {
     "points": "--points",
     "slo_range": "--slo-range",
     "host_w": "--host-power",
+    "max_mix_distance": "--mix-distance",
 }
 
 # What Click says, and the same in the words of `errors`. `{command}` is the command that was typed.

@@ -130,6 +130,16 @@ Reserve = Annotated[
         rich_help_panel=_CLUSTER,
     ),
 ]
+MixDistance = Annotated[
+    float,
+    typer.Option(
+        "--mix-distance",
+        parser=finite_number,
+        metavar="X",
+        help="Most requests, as a share, that the curves of a mixed pool may take for another class; 0 for none.",
+        rich_help_panel=_CLUSTER,
+    ),
+]
 PowerCap = Annotated[
     float | None,
     typer.Option(

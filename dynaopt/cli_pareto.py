@@ -24,6 +24,7 @@ from dynaopt.cli_options import (
     Gpus,
     Headroom,
     Json,
+    MixDistance,
     OutFolder,
     Profiles,
     Reserve,
@@ -88,6 +89,7 @@ def pareto_command(
     slo: SloFile = None,
     headroom: Headroom = _DEFAULT.headroom,
     reserve: Reserve = str(_DEFAULT.reserve),
+    mix_distance: MixDistance = _DEFAULT.max_mix_distance,
     unused_gpus: UnusedGpus = _DEFAULT.unused_gpus,
     price: Price = None,
     gpu_price: GpuPrice = 0.0,
@@ -108,7 +110,7 @@ def pareto_command(
     """
     typed = ObjectiveOptions(price=price, gpu_price=gpu_price, carbon=carbon, gpu_carbon=gpu_carbon, pue=pue)
     options: dict[str, Any] = {"num_gpus": gpus, "headroom": headroom, "reserve": parse_reserve(reserve)}
-    options |= {"unused_gpus": unused_gpus, "host_w": host_power}
+    options |= {"unused_gpus": unused_gpus, "host_w": host_power, "max_mix_distance": mix_distance}
     Cluster.of(**options)
     options |= {"solver": solver, "time_limit_s": time_limit, "workers": workers}
     options |= {"slo": make_slo(slo, 1.0), "x": x, "y": y, "num_points": points, "slo_range": _parse_range(slo_range)}

@@ -38,6 +38,7 @@ from dynaopt.cli_options import (
     Gpus,
     Headroom,
     Json,
+    MixDistance,
     OutFolder,
     PowerCap,
     Profiles,
@@ -84,6 +85,7 @@ def plan_command(
     slo_scale: SloScale = 1.0,
     headroom: Headroom = _DEFAULT.headroom,
     reserve: Reserve = str(_DEFAULT.reserve),
+    mix_distance: MixDistance = _DEFAULT.max_mix_distance,
     power_cap: PowerCap = None,
     unused_gpus: UnusedGpus = _DEFAULT.unused_gpus,
     fixed_mix: FixedMix = [],  # noqa: B006
@@ -113,7 +115,7 @@ def plan_command(
     Run again after it was stopped, it goes on where it was. Exit code 1 if a window has no answer.
     """
     cluster: dict[str, Any] = {"num_gpus": gpus, "headroom": headroom, "power_cap_w": power_cap}
-    cluster |= {"reserve": parse_reserve(reserve)}
+    cluster |= {"reserve": parse_reserve(reserve), "max_mix_distance": mix_distance}
     cluster |= {"unused_gpus": unused_gpus, "fixed_mix": parse_fixed_mix(fixed_mix), "host_w": host_power}
     options = {"slo": make_slo(slo, slo_scale), "solver": solver, "time_limit_s": time_limit, "gap_tolerance": gap}
     asked = ObjectiveOptions(minimise, weights, price, gpu_price, carbon, gpu_carbon, pue)

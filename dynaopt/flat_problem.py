@@ -223,12 +223,12 @@ def _group(
 
 
 def _families(problem: Problem, pools: tuple[int, ...]) -> tuple[tuple[Family, ...], ...]:
-    members = {at: problem.pools[p].members for at, p in enumerate(pools) if problem.pools[p].members}
-    firsts = [p for p in pools if not problem.pools[p].members][::NUM_CLASSES]
+    """Return the families of each model, whose pools are given as indices into `Problem.pools`."""
     found = []
-    for first in firsts:
-        own = {at: [c - first for c in classes] for at, classes in members.items() if 0 <= classes[0] - first < NUM_CLASSES}
+    for first in [p for p in pools if not problem.pools[p].members][::NUM_CLASSES]:
         rates = np.array([pool.rate_rps for pool in problem.pools[first : first + NUM_CLASSES]])
+        numbers = {at: [c - first for c in problem.pools[p].members] for at, p in enumerate(pools)}
+        own = {at: classes for at, classes in numbers.items() if classes and 0 <= classes[0] < NUM_CLASSES}
         found.append(tuple(_family(mixed, own, rates) for mixed in _disjoint(own)))
     return tuple(found)
 

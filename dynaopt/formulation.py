@@ -14,7 +14,8 @@ subject to  coverage[c]      sum_p z[c,p] = 1
             n_plus_one[p,k]  sum_c rate[c] z[c,p] <= sum_s capacity[s] y[p,s] - capacity[k] u[p,k]
             fixed_mix[m,t]   sum_p,s y[p,s] = mix[m,t]                          over pools of m, segments with tp = t
 
-In a mixed pool z[c,p] is o[p], for all its members or none. Rows in requests/s are divided by the most that may come to their pool, so that a solver's tolerance is relative.
+In a mixed pool z[c,p] is o[p], for all its members or none. Rows in requests/s are divided by the most that may come to
+their pool, so that a solver's tolerance is relative.
 """
 
 from __future__ import annotations

@@ -78,12 +78,13 @@ def split_load(
     load, relaxed, best_load = np.zeros(rates.size), np.zeros(rates.size), np.zeros(rates.size)
     best = _evaluate(root, rates, sets, pools, tree, load, relaxed)
     best_load[:] = load
+    enough = min(best + besides, beaten) * (1 - gap) - besides  # a node of this bound is not worth branching
     tree.open_nodes[0] = 0
     num_open = 1 if tree.branch_pool[0] >= 0 else 0
     settled = np.inf if num_open == 1 else tree.lower[0]  # the least bound of a node that is not branched
     while num_open > 0 and num_nodes + 2 <= min(max_nodes, MAX_NODES):
         node = _pop_least(num_open, tree)
-        if tree.lower[node] + besides >= min(best + besides, beaten) * (1 - gap) or tree.first_point[num_hulls] + 2 * MAX_VERTICES > MAX_HULL_POINTS:
+        if tree.lower[node] >= enough or tree.first_point[num_hulls] + 2 * MAX_VERTICES > MAX_HULL_POINTS:
             break
         num_open -= 1
         p = tree.branch_pool[node]
@@ -97,7 +98,7 @@ def split_load(
             if cost < best:
                 best = cost
                 best_load[:] = load
-            enough = min(best + besides, beaten) * (1 - gap) - besides
+                enough = min(enough, (best + besides) * (1 - gap) - besides)
             if tree.branch_pool[num_nodes] < 0 or tree.lower[num_nodes] >= enough:
                 settled = min(settled, tree.lower[num_nodes])
             else:

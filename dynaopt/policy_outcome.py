@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from dynaopt.check import check
 from dynaopt.demand import Demand
 from dynaopt.errors import DynaoptError, NoSolutionError
@@ -168,9 +166,9 @@ def _read_finished(case: Case, policy: Policy, folder: Path) -> Schedule | None:
         _LOG.info("%s cannot be read and is written anew: %s", folder, error)
         return None
     options = {name: getattr(found.metadata, name) for name in ("solver", "time_limit_s", "gap_tolerance")}
-    if options["solver"] != policy.name.removeprefix(f"{OURS}-"):
+    if options["solver"] != policy.solver:
         return None
-    wanted = make_metadata(case.demand, case.profiles, slo=case.slo, cluster=case.cluster, **options)
+    wanted = make_metadata(case.demand, case.profiles, slo=case.slo, cluster=policy.cluster(case), **options)
     return found if found.metadata.digest == wanted.digest else None
 
 
@@ -186,7 +184,6 @@ def _notes(case: Case, policy: Policy, schedule: Schedule) -> Iterator[str]:
             continue
         mix = next(m for m in case.by_model[str(model)].metadata.mixes if m.name == pool)
         served = routes.groupby("request_class")["rate_rps"].sum().reindex(REQUEST_CLASSES, fill_value=0.0)
-        shares = np.array([mix.shares.get(c, 0.0) for c in REQUEST_CLASSES])
-        distance = 0.5 * float(np.abs(served.to_numpy() / served.sum() - shares).sum())
+        distance = mix.distance(served.to_numpy(float))
         if distance > ROUGH_MIX:
             yield f"The curves of {pool} take {distance:.0%} of its requests for another class; such a pool is rough."

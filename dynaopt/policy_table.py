@@ -40,7 +40,7 @@ def policy_records(outcomes: Sequence[PolicyOutcome], paper: Mapping[str, float]
             "reason": o.reason or None,
             "relative_energy": energies[o.name] / reference_j if o.name in energies and reference_j else None,
             "paper_relative_energy": paper.get(o.name),
-            "saved_by_plan": None if ours is None or o.schedule is None or o.is_ours else saving(ours, o.schedule),
+            "saved_by_plan": None if ours is None or o.schedule in (None, ours) else saving(ours, o.schedule),
             "gpu_hours": o.gpu_hours,
             "servers_max": o.servers_max,
             "num_violations": len(o.violations),

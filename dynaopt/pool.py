@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from dynaopt.profile import FloatArray, LoadCurve, Mix, Profile, slo_rates_rps
+from dynaopt.profile import FloatArray, LoadCurve, Profile, slo_rates_rps
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.slo import Slo
 
@@ -114,15 +114,12 @@ class PoolMaker:
             Most `Mix.distance` that is allowed; 0 for no mixed pools.
         """
         for mix in self.profile.metadata.mixes if max_distance > 0 else ():
-            members = self._members(mix)
-            came = self.rate_rps[members]
-            if len(members) > 1 and mix.distance(np.bincount(members, came, len(REQUEST_CLASSES))) <= max_distance:
-                pool = self._pool(mix.name, float(came.sum()), tuple(first + c for c in members))
+            came = np.where([mix.shares.get(name, 0.0) > 0 for name in REQUEST_CLASSES], self.rate_rps, 0.0)
+            members = np.flatnonzero(came)
+            if members.size > 1 and mix.distance(came) <= max_distance:
+                pool = self._pool(mix.name, float(came.sum()), tuple((first + members).tolist()))
                 if pool.options:
                     yield pool
-
-    def _members(self, mix: Mix) -> list[int]:
-        return [c for c, name in enumerate(REQUEST_CLASSES) if mix.shares.get(name, 0.0) > 0 and self.rate_rps[c] > 0]
 
     def _pool(self, name: str, rate_rps: float, members: tuple[int, ...] = ()) -> Pool:
         curves = _options_within_slo(self.profile, self.slo).get(name, ())

@@ -227,7 +227,7 @@ def value_floor(t: Any, load: float) -> float:
     """Return what V does not go below at a load: V itself, or beyond the vertices its least cost per request."""
     if load <= t.limit_rps or t.num_items == 0:
         return value(t, load)[0]
-    return t.item_cost[0] / t.item_rps[0] * load + t.opening
+    return float(t.item_cost[0] / t.item_rps[0] * load + t.opening)
 
 
 @compiled

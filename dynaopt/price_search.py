@@ -143,7 +143,6 @@ def _search_model(
     A single node bounds each family, and often answers it. The tree goes on only where that bound is below the best
     answer, the lowest first.
     """
-
     pools, tree = room.pools[classes], room.tree[0]
     mixed = {p for family in families for p in family.mixed}
     costs = {p: value(room.pools[p], most_rps[p])[0] for p in mixed}

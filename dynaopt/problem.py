@@ -65,6 +65,10 @@ class Cluster(BaseModel):
         """Instances that each pool has beyond what it needs: 1 with n+1."""
         return int(self.reserve == "n+1")
 
+    def with_any_mix(self) -> Cluster:
+        """Return the same for a set-up whose pools of mixes serve however far what arrives is from the mix."""
+        return self.model_copy(update={"max_mix_distance": 1.0})
+
     @classmethod
     def of(cls, **options: Any) -> Cluster:
         """Make one, telling of a bad option in the words of `errors`.

@@ -183,6 +183,9 @@ def read_schedule_metadata(folder: str | Path) -> ScheduleMetadata:
     if (version == 2) != (fields.get("objective") is not None):
         expected = "an objective in version 2, and none in version 1"
         raise InvalidInputError(f"{path}, key 'objective'", expected=expected, found=repr(fields.get("objective")))
+    cluster = fields.get("cluster")
+    if isinstance(cluster, dict):  # one of before there was the option kept to no distance
+        cluster.setdefault("max_mix_distance", 1.0)
     try:
         return ScheduleMetadata.model_validate(content)
     except ValidationError as error:

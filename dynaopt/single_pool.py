@@ -135,7 +135,8 @@ class SinglePool:
         The pool is named after the mix. It proves nothing: the lower bound is 0.
         """
         profiles = [pool.profile for pool in self.pools]
-        metadata = make_metadata(self.demand, profiles, slo=self.slo, cluster=self.cluster, solver=SOLVER)
+        cluster = self.cluster.with_any_mix()
+        metadata = make_metadata(self.demand, profiles, slo=self.slo, cluster=cluster, solver=SOLVER)
         starts = self.demand.starts.as_unit("us")
         return Schedule(
             metadata=metadata,
@@ -299,11 +300,7 @@ def nearest_mix(profile: Profile, rate_rps: FloatArray) -> tuple[Mix, float]:
     if not profile.metadata.mixes:
         raise NoSolutionError(f"profile {profile.name} has no curves of a whole mix, so there is no single pool of it")
     totals = rate_rps.sum(axis=0)
-    shares = totals / totals.sum() if totals.sum() > 0 else totals
-    distances = [
-        0.5 * float(sum(abs(shares[n] - mix.shares.get(c, 0.0)) for n, c in enumerate(REQUEST_CLASSES)))
-        for mix in profile.metadata.mixes
-    ]
+    distances = [mix.distance(totals) for mix in profile.metadata.mixes]
     at = int(np.argmin(distances))
     return profile.metadata.mixes[at], distances[at]
 

@@ -20,7 +20,9 @@ def split(
     """Split arrivals over pools; longer classes cost a tenth more for each step."""
     group, room = only_group(two_size_problem(rates, CLASSES)), Workspace()
     room.fill(group, priced(group, np.zeros(1)))
-    found = split_load(group.families[0][0].rates_rps, group.most_rps, LOWER_SETS, room.pools, room.tree[0], max_nodes, gap)
+    found = split_load(
+        group.families[0][0].rates_rps, group.most_rps, LOWER_SETS, room.pools, room.tree[0], max_nodes, gap
+    )
     return *found, room
 
 

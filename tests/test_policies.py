@@ -12,7 +12,7 @@ from policy_builders import SLOW_TP8, TP2, TP8, make_policy_case, make_policy_pr
 from dynaopt.check import check
 from dynaopt.demand import Demand, read_demand
 from dynaopt.errors import InvalidInputError, UnknownNameError
-from dynaopt.policies import OURS, Case, get_policy, make_case, policy_names
+from dynaopt.policies import Case, get_policy, make_case, policy_names
 from dynaopt.profile_io import read_profile
 from dynaopt.schedule import Schedule
 
@@ -45,7 +45,7 @@ def test_every_policy_passes_the_check(name: str, service: str) -> None:
     assert check(schedule, profiles=day_of(service).profiles) == []
     assert schedule.num_unsolved == 0
     assert schedule.num_requests == pytest.approx(day_of(service).demand.num_requests)
-    assert set(schedule.windows["solver"]) == {name if name != OURS else "greedy"}
+    assert set(schedule.windows["solver"]) == {get_policy(name).solver}
 
 
 BETTER = [
@@ -62,10 +62,10 @@ BETTER = [
     ("best-scale-inst", "best-multi-pool"),
     ("best-scale-freq", "best-multi-pool"),
     ("best-dynamollm", "dynamollm"),
-    ("plan", "best-multi-pool"),
-    ("plan-grouped", "plan"),
-    ("plan-grouped", "one-mixed-pool"),
-    ("plan-grouped", "input-pools"),
+    ("plan-by-class", "best-multi-pool"),
+    ("plan", "plan-by-class"),
+    ("plan", "one-mixed-pool"),
+    ("plan", "input-pools"),
 ]
 
 

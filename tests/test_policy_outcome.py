@@ -11,8 +11,8 @@ from policy_builders import MIX, TP2, TP8, make_policy_case, make_policy_profile
 
 from dynaopt.figures_policies import energy_bars
 from dynaopt.policies import Case, Policy, get_policy
+from dynaopt.policies.base import Rival
 from dynaopt.policies.fixed_pools import MultiPool
-from dynaopt.policies.served import mix_pools
 from dynaopt.policy_outcome import PolicyOutcome, run_policies, scaled
 from dynaopt.policy_page import write_policy_page
 from dynaopt.policy_table import policy_columns, policy_records, policy_rows, replay_columns, replay_record, replay_rows
@@ -91,7 +91,7 @@ def test_one_that_does_not_fit_is_told_and_not_hidden() -> None:
 def test_a_wrong_policy_is_found_out() -> None:
     """Tests that a policy which leaves half of the instances out does not pass as right."""
 
-    class Cheat:
+    class Cheat(Rival):
         name, title = "cheat", "cheat"
 
         def plan(self, case: Case) -> Schedule:
@@ -117,8 +117,6 @@ def test_a_rough_mix_is_told() -> None:
     (far,) = run_policies(make_policy_case(profile, uneven), [get_policy("single-pool")])
     assert near.notes == ()
     assert far.notes == (f"The curves of {MIX} take 40% of its requests for another class; such a pool is rough.",)
-    (pool,) = mix_pools(make_policy_case(profile, even), by_input=False)
-    assert pool.mix_distance == pytest.approx([12 / 18 - 0.5, 0.1])
 
 
 def test_what_is_finished_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

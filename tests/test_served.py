@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from policy_builders import MIX, TP2, TP8, make_policy_case, make_policy_profile, power_w
@@ -11,7 +9,6 @@ from policy_builders import MIX, TP2, TP8, make_policy_case, make_policy_profile
 from dynaopt.errors import NoSolutionError
 from dynaopt.policies import get_policy
 from dynaopt.policies.served import class_pools, mix_pools
-from dynaopt.profile import Mix
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.single_pool import single_pool
 
@@ -34,7 +31,6 @@ def test_every_class_that_arrives_has_a_pool() -> None:
     assert long.load_rps.tolist() == [1.0, 3.0]
     assert long.stretch == pytest.approx([1.375, 1.375])
     assert [(k.tp, k.slo_rate_rps) for k in short.configurations] == [(2, 2.0), (8, 10.0)]
-    assert short.mix_distance.tolist() == [0, 0]
 
 
 def test_routes_are_what_arrives() -> None:
@@ -43,7 +39,6 @@ def test_routes_are_what_arrives() -> None:
     (pool,) = mix_pools(case, by_input=False)
     rows = [tuple(row) for row in pool.routes()[["window", "request_class", "pool", "rate_rps"]].to_numpy()]
     assert rows == [(0, "SS", MIX, 2.0), (0, "LL", MIX, 1.0), (1, "LL", MIX, 3.0)]
-    assert pool.mix_distance == pytest.approx([2 / 3 - 0.5, 0.5])
 
 
 def test_pools_by_input_length_take_the_mixes_of_the_nearest_whole() -> None:
@@ -54,16 +49,6 @@ def test_pools_by_input_length_take_the_mixes_of_the_nearest_whole() -> None:
     both = make_policy_case(make_policy_profile(TP8, classes=(), mixes=MIXES), {"SS": [2.0], "LL": [2.0]})
     assert [pool.name for pool in mix_pools(both, by_input=True)] == [f"{MIX}-S", f"{MIX}-L"]
     assert [pool.name for pool in mix_pools(both, by_input=False)] == [MIX]
-
-
-def test_a_mix_is_as_near_as_its_shares() -> None:
-    """Tests that shares which do not add up to 1, as rounded ones do not, are taken relative to their sum."""
-    profile = make_policy_profile(TP8)
-    metadata = profile.metadata.model_copy(update={"mixes": (Mix(name=MIX, shares={"SS": 1.0, "LL": 1.0}),)})
-    case = make_policy_case(replace(profile, metadata=metadata), {"SS": [3.0], "LL": [1.0]})
-    (pool,) = mix_pools(case, by_input=False)
-    assert pool.shares.sum() == pytest.approx(1)
-    assert pool.mix_distance == pytest.approx([0.25])
 
 
 def test_the_spread_pool_is_that_of_single_pool() -> None:

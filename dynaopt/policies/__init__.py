@@ -8,17 +8,16 @@ from dynaopt.errors import UnknownNameError
 from dynaopt.policies.base import Case, Policy, make_case
 from dynaopt.policies.dynamo_llm import DynamoLlm
 from dynaopt.policies.fixed_pools import MultiPool, ScaleFreq, ScaleInst, SinglePool
-from dynaopt.policies.grouped import Grouped
 from dynaopt.policies.planned import Planned
 from dynaopt.policies.replanned import Replanned
 from dynaopt.policies.sharded_pools import ScaleShard
 
-__all__ = ["GROUPED", "OURS", "Case", "Policy", "get_policy", "make_case", "policy_names"]
+__all__ = ["BY_CLASS", "OURS", "Case", "Policy", "get_policy", "make_case", "policy_names"]
 
 OURS = "plan"
 """The name of this package's own planner; with a solver, ``plan-<solver>``."""
-GROUPED = "plan-grouped"
-"""The name of this package's own planner with pools of mixes to choose from."""
+BY_CLASS = "plan-by-class"
+"""The name of this package's own planner without mixed pools."""
 
 _POLICIES: Mapping[str, Callable[[], Policy]] = {
     "spread-single-pool": lambda: SinglePool("spread"),
@@ -37,7 +36,7 @@ _POLICIES: Mapping[str, Callable[[], Policy]] = {
     "one-mixed-pool": lambda: Replanned(by_input=False),
     "input-pools": lambda: Replanned(by_input=True),
     OURS: Planned,
-    GROUPED: Grouped,
+    BY_CLASS: lambda: Planned(by_class=True),
 }
 
 
@@ -59,7 +58,7 @@ def get_policy(name: str) -> Policy:
     UnknownNameError
         If there is none of that name.
     """
-    if name.startswith(f"{OURS}-") and name != GROUPED:
+    if name.startswith(f"{OURS}-") and name not in _POLICIES:
         return Planned(name.removeprefix(f"{OURS}-"))
     if name not in _POLICIES:
         raise UnknownNameError("option policies", expected=f"one of {', '.join(_POLICIES)}", found=f"'{name}'")

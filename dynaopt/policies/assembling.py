@@ -18,7 +18,7 @@ from dynaopt.transitions import find_transitions
 def assemble(
     case: Case, name: str, groups: Sequence[pd.DataFrame], routes: Sequence[pd.DataFrame], runtime_s: float = 0.0
 ) -> Schedule:
-    """Make the schedule of a policy.
+    """Make the schedule of a rival.
 
     Parameters
     ----------
@@ -45,9 +45,8 @@ def assemble(
     }
     transitions = find_transitions(tables["allocations"], starts, case.by_model)
     started_j = transitions.groupby("window_start")["energy_j"].sum().reindex(starts, fill_value=0.0).to_numpy()
-    metadata = make_metadata(
-        case.demand, case.profiles, slo=case.slo, cluster=case.cluster, solver=name, paths=case.paths
-    )
+    cluster = case.cluster.with_any_mix()
+    metadata = make_metadata(case.demand, case.profiles, slo=case.slo, cluster=cluster, solver=name, paths=case.paths)
     windows = _windows(case, name, tables["allocations"], started_j, runtime_s)
     schedule = Schedule(metadata=metadata, demand=case.demand, transitions=transitions, windows=windows, **tables)
     return schedule.with_totals()

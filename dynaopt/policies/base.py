@@ -89,11 +89,18 @@ class Case:
 class Policy(Protocol):
     """A way to run a cluster.
 
-    `name` is what a user types and what the schedule says in place of a solver; `title` is what a table shows.
+    `name` is what a user types, `title` what a table shows, and `solver` who answers, as the schedule says.
     """
 
     name: str
     title: str
+
+    @property
+    def solver(self) -> str:
+        """Who answers."""
+
+    def cluster(self, case: Case) -> Cluster:
+        """Return the options that the schedule of a case keeps."""
 
     def plan(self, case: Case) -> Schedule:
         """Run the cluster through all windows.
@@ -105,8 +112,23 @@ class Policy(Protocol):
         """
 
 
-class Variant:
-    """A policy that comes with the paper's settings and with the best: its names, which differ by a ``best``.
+class Rival:
+    """A policy that is not this package's own planner. Its pools of mixes serve however far what comes is from them."""
+
+    name: str
+
+    @property
+    def solver(self) -> str:
+        """The policy itself."""
+        return self.name
+
+    def cluster(self, case: Case) -> Cluster:
+        """Return the case's options, with any distance from a mix."""
+        return case.cluster.with_any_mix()
+
+
+class Variant(Rival):
+    """A rival that comes with the paper's settings and with the best: its names, which differ by a ``best``.
 
     Parameters
     ----------

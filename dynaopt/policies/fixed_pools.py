@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from dynaopt.policies.assembling import assemble
-from dynaopt.policies.base import Case, Variant
+from dynaopt.policies.base import Case, Rival, Variant
 from dynaopt.policies.served import Configuration, ServedPool, class_pools, mix_pools
 from dynaopt.policies.sharing import IntArray, Shared, needed, share
 from dynaopt.problem import unused_gpu_power_w
@@ -30,7 +30,7 @@ def usual(pool: ServedPool) -> Configuration:
     return pool.at(pool.largest_tp, max(c.frequency_mhz for c in pool.configurations))
 
 
-class SinglePool:
+class SinglePool(Rival):
     """One static pool for all classes, on the curves of a service's whole mix.
 
     Parameters

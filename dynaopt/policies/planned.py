@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dynaopt.horizon import ProgressCallback, plan
 from dynaopt.policies.base import Case
+from dynaopt.problem import Cluster
 from dynaopt.schedule import Schedule
 from dynaopt.solvers import get_solver
 
 
 class Planned:
-    """Pools by class with promotion, every window solved for itself.
+    """Pools by class with promotion and mixed pools, every window solved for itself.
 
     Parameters
     ----------
@@ -17,6 +18,8 @@ class Planned:
         One of `dynaopt.solver_names`.
     time_limit_s
         Wall-clock seconds for each window; None for no limit.
+    by_class
+        Whether to do without mixed pools, to tell what they are worth.
     workers
         Processes, as `dynaopt.plan` takes them.
     progress
@@ -27,14 +30,20 @@ class Planned:
         self,
         solver: str = "greedy",
         *,
+        by_class: bool = False,
         time_limit_s: float | None = None,
         workers: int | None = None,
         progress: ProgressCallback | None = None,
     ) -> None:
         get_solver(solver)
-        self.name = f"plan-{solver}"
-        self.title = f"plan ({solver})"
-        self._solver, self._time_limit_s, self._workers, self._progress = solver, time_limit_s, workers, progress
+        self.name = "plan-by-class" if by_class else f"plan-{solver}"
+        self.title = f"plan by class ({solver})" if by_class else f"plan ({solver})"
+        self.solver, self._by_class = solver, by_class
+        self._time_limit_s, self._workers, self._progress = time_limit_s, workers, progress
+
+    def cluster(self, case: Case) -> Cluster:
+        """Return the case's options, without mixed pools if there are to be none."""
+        return case.cluster.model_copy(update={"max_mix_distance": 0.0}) if self._by_class else case.cluster
 
     def plan(self, case: Case) -> Schedule:
         """Plan the demand; see `Policy.plan`. Windows without an answer are in the schedule."""
@@ -42,10 +51,10 @@ class Planned:
             case.demand,
             case.profiles,
             slo=case.slo,
-            solver=self._solver,
+            solver=self.solver,
             time_limit_s=self._time_limit_s,
             workers=self._workers,
             progress=self._progress,
             paths=case.paths,
-            **case.cluster.model_dump(),
+            **self.cluster(case).model_dump(),
         )

@@ -16,7 +16,7 @@ from dynaopt.flat_problem import Group
 from dynaopt.group_search import Pools, solve_group
 from dynaopt.plain_pools import PlainPools
 from dynaopt.policies.assembling import assemble
-from dynaopt.policies.base import Case
+from dynaopt.policies.base import Case, Rival
 from dynaopt.policies.served import Configuration, ServedPool, mix_pools
 from dynaopt.policies.sharded_pools import Rows, rows_frame
 from dynaopt.pool import PoolOption
@@ -29,7 +29,7 @@ from dynaopt.spare_pools import SparePools
 _NODES = 1
 
 
-class Replanned:
+class Replanned(Rival):
     """Pools of mixes, each window for itself.
 
     Parameters

@@ -67,8 +67,6 @@ class ServedPool:
         The profile's largest tensor-parallel degree.
     host_w
         Share of its server's power that falls to a GPU in use, in watts.
-    shares
-        Of the classes in what its curves were taken with, shape (9,).
     """
 
     model: str
@@ -78,21 +76,12 @@ class ServedPool:
     configurations: tuple[Configuration, ...]
     largest_tp: int
     host_w: float
-    shares: FloatArray
 
     @property
     def load_rps(self) -> FloatArray:
         """What comes in all, in requests per second, shape (W,)."""
         load: FloatArray = self.rate_rps.sum(axis=1)
         return load
-
-    @property
-    def mix_distance(self) -> FloatArray:
-        """Share of each window's requests that the curves take for another class, 0 to 1, shape (W,)."""
-        load = self.load_rps[:, None]
-        came = np.divide(self.rate_rps, load, out=np.zeros_like(self.rate_rps), where=load > 0)
-        distance: FloatArray = np.where(load[:, 0] > 0, 0.5 * np.abs(came - self.shares).sum(axis=1), 0.0)
-        return distance
 
     def at(self, tp: int, frequency_mhz: int) -> Configuration:
         """Return one configuration.
@@ -222,13 +211,4 @@ def serve(case: Case, part: ModelDemand, name: str, classes: Iterable[int]) -> S
         configurations=configurations,
         largest_tp=max(part.profile.tps),
         host_w=host_power_w(part.profile, case.cluster),
-        shares=_shares(part, name),
     )
-
-
-def _shares(part: ModelDemand, name: str) -> FloatArray:
-    mixes = {mix.name: mix.shares for mix in part.profile.metadata.mixes}
-    given = mixes.get(name, {name: 1.0})
-    shares: FloatArray = np.array([given.get(c, 0.0) for c in REQUEST_CLASSES])
-    shares /= shares.sum()
-    return shares
