@@ -104,7 +104,8 @@ class PoolMaker:
         """Give the mixed pools that are on offer.
 
         That takes two members at least, for with one the curves are but others of a class; a mix near enough to what
-        arrives of them, for its curves promise too much to another; and a configuration that keeps the SLO.
+        arrives of them, for its curves promise too much to another; and a configuration that keeps the SLO. Of mixes
+        with the same members the nearest is taken, and not the one whose curves flatter most.
 
         Parameters
         ----------
@@ -113,13 +114,17 @@ class PoolMaker:
         max_distance
             Most `Mix.distance` that is allowed; 0 for no mixed pools.
         """
+        nearest: dict[tuple[int, ...], tuple[float, str]] = {}
         for mix in self.profile.metadata.mixes if max_distance > 0 else ():
             came = np.where([mix.shares.get(name, 0.0) > 0 for name in REQUEST_CLASSES], self.rate_rps, 0.0)
-            members = np.flatnonzero(came)
-            if members.size > 1 and mix.distance(came) <= max_distance:
-                pool = self._pool(mix.name, float(came.sum()), tuple((first + members).tolist()))
-                if pool.options:
-                    yield pool
+            members, distance = tuple(np.flatnonzero(came).tolist()), mix.distance(came)
+            if len(members) > 1 and distance <= max_distance:
+                nearest[members] = min(nearest.get(members, (distance, mix.name)), (distance, mix.name))
+        for members, (_, name) in nearest.items():
+            rate_rps = float(self.rate_rps[list(members)].sum())
+            pool = self._pool(name, rate_rps, tuple(first + c for c in members))
+            if pool.options:
+                yield pool
 
     def _pool(self, name: str, rate_rps: float, members: tuple[int, ...] = ()) -> Pool:
         curves = _options_within_slo(self.profile, self.slo).get(name, ())
