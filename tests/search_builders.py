@@ -1,7 +1,7 @@
 """Small groups of pools for tests of the tree search."""
 
 import numpy as np
-from builders import make_curve, make_problem, make_profile
+from builders import make_curve, make_problem, make_profile, with_mix
 
 from dynaopt.flat_problem import Group, groups_of
 from dynaopt.load_sets import NUM_CLASSES
@@ -24,6 +24,20 @@ def two_size_problem(
         for tp, points in ((2, [(0, 50), (1, 100)]), (8, [(0, 100), (1, 200), (4, 320)]))
     ]
     return make_problem(make_profile(curves), rates, **cluster)  # type: ignore[arg-type]
+
+
+def three_mixes_problem(rates: dict[str, float], **cluster: object) -> Problem:
+    """Pose a problem of TP2, 1 request/s, for SM, SL, LS and LM, and for mixes of two pairs of them and of all.
+
+    It draws 55 to 110 W in the pools of classes and in the mix of all, and 50 to 100 W in those of the pairs.
+    """
+    mixes = {"ALL-S": ("SM", "SL"), "ALL-L": ("LS", "LM"), "ALL-both": ("SM", "SL", "LS", "LM")}
+    profile = make_profile([make_curve(2, 1000, c, [(0, 55), (1, 110)]) for c in mixes["ALL-both"]])
+    for name, members in mixes.items():
+        points = [(0, 55), (1, 110)] if len(members) > 2 else [(0, 50), (1, 100)]
+        shares = dict.fromkeys(members, 1 / len(members))
+        profile = with_mix(profile, name, shares, [make_curve(2, 1000, name, points)])
+    return make_problem(profile, rates, **{"max_mix_distance": 1.0, **cluster})  # type: ignore[arg-type]
 
 
 def only_group(problem: Problem) -> Group:

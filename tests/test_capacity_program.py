@@ -1,9 +1,10 @@
 """Tests of `dynaopt.capacity_program`: the least GPUs and the most arrivals that capacities allow."""
 
 import math
+from collections.abc import Mapping
 
 import pytest
-from builders import make_curve, make_problem, make_profile
+from builders import make_curve, make_problem, make_profile, with_mix
 
 from dynaopt.capacity_program import capacities, solve_program
 from dynaopt.problem import Problem
@@ -35,6 +36,32 @@ def test_promotion_saves_gpus() -> None:
     found = solve_program(capacities(pose({"SS": 1.0, "LL": 1.0}), wanted="gpus"), 5.0)
     assert found is not None
     assert found.value == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value"),
+    [("gpus", 2.0), ("share", -1.0), ("fit", 0.0)],
+)
+def test_a_mixed_pool_carries_all_its_classes(wanted: str, value: float) -> None:
+    """Tests 1 + 1 requests/s of SL and LS, which may not serve each other: together on one TP2, on 2 GPUs."""
+    found = solve_program(capacities(pose_mixed(), wanted=wanted), 5.0)
+    assert found is not None
+    assert found.value == pytest.approx(value)
+
+
+def test_a_mixed_pool_carries_all_or_nothing() -> None:
+    """Tests that 3 + 1 requests/s take two TP2 of the mix, on 4 GPUs, and that one carries half of each class."""
+    for num_gpus, share in ((4, 1.0), (2, 0.5)):
+        found = solve_program(capacities(pose_mixed({"SL": 3.0, "LS": 1.0}, num_gpus=num_gpus), wanted="share"), 5.0)
+        assert found is not None
+        assert -found.value == pytest.approx(share)
+
+
+def pose_mixed(rates: Mapping[str, float] = {"SL": 1.0, "LS": 1.0}, num_gpus: int = 2) -> Problem:
+    """Pose a problem with a TP2 that carries 2 requests/s, of either class or of both together."""
+    profile = make_profile([make_curve(2, 1000, c, TP2) for c in rates])
+    profile = with_mix(profile, "ALL-a", {"SL": 0.5, "LS": 0.5}, [make_curve(2, 1000, "ALL-a", TP2)])
+    return make_problem(profile, rates, num_gpus=num_gpus, max_mix_distance=1.0)
 
 
 @pytest.mark.parametrize(("num_gpus", "fits"), [(4, False), (6, True)])

@@ -103,6 +103,24 @@ FAULTS: dict[str, tuple[Callable[[Schedule], Schedule], set[ViolationKind]]] = {
 }
 
 
+def test_a_mix_is_held_to_its_distance() -> None:
+    """Tests 0.65 of SS where the mix has 0.75: allowed at 0.1, and one tenth too far at 0.09, in the window it is in.
+
+    The single pool itself takes any distance, and says so.
+    """
+    table = make_demand().table
+    table.loc[:1, "rate_rps"] = [0.65 * 12, 0.35 * 12]
+    pool = single_pool(Demand("chat", 300.0, table), make_mix_profile(), num_gpus=16, headroom=0.0).schedule()
+    assert pool.metadata.cluster.max_mix_distance == 1
+    assert found(pool) == []
+    for limit, wrong in ((0.1, []), (0.09, [pool.windows["window_start"][0]])):
+        cluster = pool.metadata.cluster.model_copy(update={"max_mix_distance": limit})
+        told = found(replace(pool, metadata=pool.metadata.model_copy(update={"cluster": cluster})))
+        assert [v.window_start for v in told if v.kind is K.MIX] == wrong
+    assert "ALL-chat" in str(told[0])
+    assert "0.09 of the requests taken for another class" in str(told[0])
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_is_found(fault: str) -> None:
     """Tests that each fault raises the violations that are its own, whatever it breaks beside them."""

@@ -121,7 +121,7 @@ def test_a_plan_goes_by_default_into_the_current_folder(tmp_path: Path, monkeypa
 def test_options_reach_the_planner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Tests that what is typed is what `schedule.json` says was planned with."""
     options = "--gpus 64 --headroom 0.2 --reserve n+1 --power-cap 90000 --unused-gpus on --gap 0.01 --slo-scale 2"
-    options += " --host-power 640"
+    options += " --host-power 640 --mix-distance 0.25"
     options += " --time-limit 9 --solver greedy --fixed-mix tiny-model:2=3,4=9 --from 2024-05-12T00:20 --myopic"
     main([*PLAN, *options.split(), "--out", str(tmp_path / "plan")])
     metadata = read_schedule(tmp_path / "plan").metadata
@@ -133,6 +133,7 @@ def test_options_reach_the_planner(tmp_path: Path, capsys: pytest.CaptureFixture
         "unused_gpus": "on",
         "fixed_mix": {"tiny-model": {2: 3, 4: 9}},
         "host_w": 640.0,
+        "max_mix_distance": 0.25,
     }
     assert (metadata.gap_tolerance, metadata.time_limit_s, metadata.slo.of("LL")) == (0.01, 9.0, (4.0, 0.2))
     assert metadata.totals.num_windows == 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import make_curve, make_profile
-from search_builders import AT, only_group, two_size_problem
+from search_builders import AT, only_group, three_mixes_problem, two_size_problem
 
 from dynaopt.flat_problem import groups_of
 from dynaopt.problem import Problem
@@ -33,6 +33,30 @@ def test_arrays_of_one_model() -> None:
     assert group.usage.tolist() == [[2.0, 8.0] * 3]
     assert group.limits.tolist() == [64.0]
     assert group.families[0][0].rates_rps[[AT["SS"], AT["LL"]]].tolist() == [1.0, 2.0]
+
+
+def test_families_are_the_mixed_pools_that_may_be_open_together() -> None:
+    """Tests two pairs and a mix of all four: none, each pair, both, all; and what each leaves to the pools of classes.
+
+    SM and LS may be promoted to LM, which can get 1 + 4 + 8 requests/s where no mixed pool is open.
+    """
+    problem = three_mixes_problem({"SM": 1.0, "SL": 2.0, "LS": 4.0, "LM": 8.0})
+    group = only_group(problem)
+    assert [problem.pools[p].request_class for p in group.pools[9:]] == ["ALL-S", "ALL-L", "ALL-both"]
+    assert group.most_rps[9:].tolist() == [3.0, 12.0, 15.0]
+    families = {family.mixed: family for family in group.families[0]}
+    assert list(families) == [(), (9,), (10,), (9, 10), (11,)]
+    assert [family.rates_rps.sum() for family in families.values()] == [15.0, 12.0, 3.0, 0.0, 0.0]
+    assert [family.most_rps[AT["LM"]] for family in families.values()] == [13.0, 12.0, 1.0, 0.0, 0.0]
+
+
+def test_the_open_family_is_read_off_the_loads() -> None:
+    """Tests that a mixed pool with load is open, and one without is not."""
+    group = only_group(three_mixes_problem({"SM": 1.0, "SL": 2.0, "LS": 4.0, "LM": 8.0}))
+    loads_rps = np.zeros(len(group.pools))
+    assert [family.mixed for family in group.open_families(loads_rps)] == [()]
+    loads_rps[[9, 10]] = group.most_rps[[9, 10]]
+    assert [family.mixed for family in group.open_families(loads_rps)] == [(9, 10)]
 
 
 def test_most_load_of_a_pool_is_all_that_may_come_to_it() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import make_curve, make_problem, make_profile
+from builders import make_curve, make_problem, make_profile, with_mix
 
 from dynaopt.formulation import formulate
 from dynaopt.linear_model import LinearModel
@@ -21,7 +21,10 @@ def two_classes(**options: object) -> Problem:
     curves += [make_curve(4, 1980, c, [(0, 200), (6, 500)]) for c in ("SS", "LL")]
     host_w = options.pop("host_w", 0.0)
     rates = {"SS": 1.5, "LL": 4.0}
-    return make_problem(make_profile(curves, host_w=host_w), rates, num_gpus=16, **options)  # type: ignore[arg-type]
+    profile = make_profile(curves, host_w=host_w)  # type: ignore[arg-type]
+    if options.pop("mixed", False):
+        profile = with_mix(profile, "ALL-both", {"SS": 0.25, "LL": 0.75}, curves[2:3])
+    return make_problem(profile, rates, num_gpus=16, **options)  # type: ignore[arg-type]
 
 
 PROBLEMS = {
@@ -30,6 +33,7 @@ PROBLEMS = {
     "power_cap": {"power_cap_w": 900.0},
     "reserve": {"reserve": 0.25},
     "n_plus_one": {"reserve": "n+1"},
+    "mixed": {"mixed": True, "reserve": 0.25},
     "fixed_mix": {"fixed_mix": {"tiny-model": {2: 1, 4: 1}}},
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_builders import AT, loads, only_group, two_size_problem
+from search_builders import AT, loads, only_group, three_mixes_problem, two_size_problem
 
 from dynaopt.load_moves import improve
 from dynaopt.load_sets import LOWER_SETS, NUM_CLASSES
@@ -15,6 +15,14 @@ from dynaopt.load_sets import LOWER_SETS, NUM_CLASSES
 def opening_cost(_: int, load: float) -> float:
     """Return a cost that depends on nothing but whether there is load."""
     return 10.0 if load > 0 else 0.0
+
+
+def test_nothing_moves_out_of_a_mixed_pool() -> None:
+    """Tests LS and LM in their mixed pool; SM beside it moves to SL, and not to LM or into the mix."""
+    group = only_group(three_mixes_problem({"SM": 1.0, "SL": 2.0, "LS": 4.0, "LM": 8.0}))
+    start = np.append(loads(SM=1.0, SL=2.0), [0.0, 12.0, 0.0])
+    found = improve(start, group, opening_cost)
+    assert found == pytest.approx(np.append(loads(SL=3.0), [0.0, 12.0, 0.0]))
 
 
 def test_pools_are_closed_where_opening_is_all_that_costs() -> None:

@@ -15,15 +15,30 @@ CLASSES = ("SS", "SM", "MM", "LL")
 
 
 def split(
-    rates: dict[str, float], max_nodes: int = 4096, gap: float = 1e-9
+    rates: dict[str, float], max_nodes: int = 4096, gap: float = 1e-9, **known: float
 ) -> tuple[float, float, np.ndarray, Workspace]:
     """Split arrivals over pools; longer classes cost a tenth more for each step."""
     group, room = only_group(two_size_problem(rates, CLASSES)), Workspace()
     room.fill(group, priced(group, np.zeros(1)))
-    found = split_load(
-        group.families[0][0].rates_rps, group.most_rps, LOWER_SETS, room.pools, room.tree[0], max_nodes, gap
-    )
+    besides, beaten = known.get("besides", 0.0), known.get("beaten", np.inf)
+    arrivals, tree = group.families[0][0].rates_rps, room.tree[0]
+    found = split_load(arrivals, group.most_rps, LOWER_SETS, room.pools, tree, max_nodes, gap, besides, beaten)
     return *found, room
+
+
+def test_what_must_be_beaten_closes_the_tree() -> None:
+    """Tests that loads which cannot beat an answer that is there are not looked for beyond their first bound.
+
+    What comes besides counts on both sides: 1000 W more on either change nothing.
+    """
+    rates = {"SS": 1.3, "MM": 0.7, "LL": 2.2}
+    cost, lower, *_ = split(rates)
+    first = split(rates, max_nodes=1)
+    assert first[1] < lower
+    for besides in (0.0, 1000.0):
+        beaten = split(rates, besides=besides, beaten=first[1] + besides)
+        assert beaten[1] == pytest.approx(first[1])
+        assert split(rates, besides=besides, beaten=cost + besides + 1.0)[1] == pytest.approx(lower)
 
 
 def test_one_class_stays_in_its_pool() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynaopt.pool_value import MAX_ITEMS, POOL, count_up_to, decode, fill_pools, value
+from dynaopt.pool_value import MAX_ITEMS, POOL, count_up_to, decode, fill_pools, value, value_floor
 
 Curve = tuple[list[float], list[float]]
 BIG: Curve = ([0.0, 1.0, 4.0], [100.0, 200.0, 320.0])
@@ -43,6 +43,15 @@ def by_hand(curves: list[Curve], load: float, most_instances: int) -> float:
                     cost = sum(np.interp(x, *c) for x, c in zip([*loads, last], chosen, strict=True))
                     best = min(best, cost)
     return float(best)
+
+
+def test_the_floor_is_the_value_as_far_as_vertices_go() -> None:
+    """Tests 2 requests/s, 200 W on two small ones, and beyond the vertices 80 W a request, the least there is."""
+    t = table([BIG, SMALL], opening=7.0)
+    assert value_floor(t, 2.0) == value(t, 2.0)[0] == pytest.approx(207.0)
+    t["limit_rps"] = 1.0
+    assert value_floor(t, 2.0) == pytest.approx(2 * 80 + 7)
+    assert value(t, 2.0)[0] >= value_floor(t, 2.0)
 
 
 def test_items_of_two_concave_curves() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from search_builders import AT, loads, only_group, two_size_problem
+from search_builders import AT, loads, only_group, three_mixes_problem, two_size_problem
 
 from dynaopt.price_search import Workspace, instances_at, pool_instances, priced, search
 
@@ -37,6 +37,28 @@ def test_search_by_hand(price_w: float, cost: float, gpus: float) -> None:
     way = instances_at(group, room, AT["SS"], float(found.loads_rps[AT["SS"]]))
     assert way.usage.tolist() == [gpus]
     assert way.cost_w == pytest.approx(320.0)
+
+
+@pytest.mark.parametrize("max_nodes", [1, 100])
+@pytest.mark.parametrize(
+    ("rates", "opened", "cost"),
+    [
+        ((0.2, 0.2, 0.2, 0.2), [11], 99.0),  # all in one, 55 + 44 W; two pairs take 2 · 50 + 40 W
+        ((0.1, 0.5, 0.5, 0.4), [9, 10], 175.0),  # two pairs, 80 + 95 W; all in two take 110 + 82.5 W, so do classes
+        ((0.0, 0.5, 0.5, 0.4), [9], 177.5),  # SL by itself, 82.5 W, and the other pair
+        ((0.0, 0.5, 0.0, 0.0), [], 82.5),  # by itself, for there is no mix of one
+        ((0.0, 0.0, 0.0, 0.0), [], 0.0),
+    ],
+)
+def test_the_cheapest_family_is_taken(rates: tuple[float, ...], opened: list[int], cost: float, max_nodes: int) -> None:
+    """Tests rates of SM, SL, LS and LM: mixed pools are weighed against each other and against pools of classes."""
+    group = only_group(three_mixes_problem(dict(zip(("SM", "SL", "LS", "LM"), rates, strict=True))))
+    room = Workspace()
+    room.fill(group, priced(group, np.zeros(1)))
+    found = search(group, room, max_nodes=max_nodes, gap=1e-9)
+    assert found.cost == pytest.approx(cost)
+    assert found.lower == pytest.approx(cost)
+    assert (9 + np.flatnonzero(found.loads_rps[9:])).tolist() == opened
 
 
 def test_a_price_moves_load_to_smaller_instances() -> None:

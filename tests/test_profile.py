@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dynaopt.errors import UnknownNameError
-from dynaopt.profile import LoadCurve, Power, slo_rates_rps
+from dynaopt.profile import LoadCurve, Mix, Power, slo_rates_rps
+from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.slo import Slo
 
 POINTS = [(0, 100), (2, 300), (4, 400)]
@@ -119,6 +120,16 @@ def test_slo_rates_leave_out_what_cannot_serve() -> None:
     slow = make_curve(2, 800, "SS", POINTS, ttft_p99_s=[9, 9, 9])
     rates = slo_rates_rps(make_profile([slow, make_curve(2, 1400, "SS", POINTS)]), Slo.table_iv())
     assert rates == {(2, 1400, "SS"): 4.0}
+
+
+@pytest.mark.parametrize(
+    ("rates", "distance"),
+    [({"SS": 3.0, "LL": 1.0}, 0.25), ({"SS": 1.0, "LL": 1.0}, 0.0), ({"SS": 1.0, "MM": 1.0}, 0.5), ({}, 0.0)],
+)
+def test_distance_from_a_mix(rates: dict[str, float], distance: float) -> None:
+    """Tests halves of SS and LL, given by shares that do not add up to 1, as rounded ones do not."""
+    came = np.array([rates.get(c, 0.0) for c in REQUEST_CLASSES])
+    assert Mix(name="ALL-a", shares={"SS": 1.0, "LL": 1.0}).distance(came) == pytest.approx(distance)
 
 
 def test_metadata_is_strict() -> None:

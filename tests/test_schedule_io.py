@@ -137,6 +137,12 @@ def test_the_good_schedule_is_good() -> None:
     assert schedule.windows["reason"].tolist() == ["", "needs 626 GPUs of 64", ""]
 
 
+def test_a_schedule_of_before_mixes_were_limited_kept_to_no_distance() -> None:
+    """Tests that the option that is missing there is read as the one that asks for nothing."""
+    assert '"max_mix_distance"' not in (DATA / "Good" / "schedule.json").read_text()
+    assert read_schedule(DATA / "Good").metadata.cluster.max_mix_distance == 1
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault["fault"])
 def test_a_fault_is_refused_with_its_place(fault: dict[str, str], tmp_path: Path) -> None:
     """Tests that each fault is told by file, line and column, by what was found and what was expected."""

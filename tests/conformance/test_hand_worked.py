@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from cases import CASES, INFEASIBLE, Case
+from mixed_cases import MIXED_CASES, MIXED_INFEASIBLE
 
 import dynaopt
 from dynaopt.check import check_allocation
@@ -12,7 +13,7 @@ from dynaopt.result import Termination
 from dynaopt.solvers import get_solver
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+@pytest.mark.parametrize("case", CASES + MIXED_CASES, ids=lambda case: case.__name__)
 def test_least_power(solver_name: str, case: Callable[[], Case]) -> None:
     """Tests that the answer has the power worked by hand and passes the check."""
     worked = case()
@@ -25,7 +26,7 @@ def test_least_power(solver_name: str, case: Callable[[], Case]) -> None:
         assert result.gap <= result.gap_tolerance + 1e-6
 
 
-@pytest.mark.parametrize("case", INFEASIBLE, ids=lambda case: case.__name__)
+@pytest.mark.parametrize("case", INFEASIBLE + MIXED_INFEASIBLE, ids=lambda case: case.__name__)
 def test_infeasible(solver_name: str, case: Callable[[], tuple[Problem, str]]) -> None:
     """Tests that infeasible is an outcome, with the reason in the user's words."""
     problem, reason = case()
