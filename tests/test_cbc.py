@@ -117,3 +117,12 @@ def test_infeasible_by_its_linear_relaxation() -> None:
     curves += [make_curve(4, 1000, c, [(0, 240), (r, 240)]) for c, r in (("SS", 2), ("SL", 2), ("LS", 1))]
     problem = make_problem(make_profile(curves), {"SL": 0.125, "LS": 0.5}, num_gpus=6, headroom=0.1, reserve="n+1")
     assert Cbc().run(formulate(problem).model, None, 0.0).infeasible
+
+
+def test_infeasible_by_preprocessing() -> None:
+    """Tests n+1, of which cuts at the root say so: two classes in pools of two TP2 take 8 GPUs of 5."""
+    points = {"SL": [(0, 120), (1, 120)], "LS": [(0, 120), (1, 120), (2, 120), (4, 120)]}
+    curves = [make_curve(2, 1000, c, own) for c, own in points.items()]
+    curves += [make_curve(2, 1980, c, [(0, 120), (1, w)]) for c, w in (("SL", 120), ("LS", 121))]
+    problem = make_problem(make_profile(curves), {"SL": 0.125, "LS": 1.0}, num_gpus=5, headroom=0.1, reserve="n+1")
+    assert Cbc().run(formulate(problem).model, None, 0.0).infeasible

@@ -23,6 +23,7 @@ _PROOFS = (
     "Problem is infeasible",
     "Result - Problem proven infeasible",
     "Result - Linear relaxation infeasible",
+    "Pre-processing says infeasible or unbounded",  # no column of a window's program is unbounded
 )
 _INFEASIBLE = re.compile(rf"^ *({'|'.join(_PROOFS)})", re.MULTILINE)
 
