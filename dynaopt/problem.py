@@ -209,7 +209,7 @@ class Problem:
             if own.model == pool.model and is_promotable(own.request_class, pool.request_class)
         )
 
-    @property
+    @cached_property
     def ways(self) -> tuple[tuple[int, int], ...]:
         """Pairs (class, pool): all pools that may serve each class, mixed ones last."""
         return self.promotions + tuple((c, p) for p, pool in enumerate(self.pools) for c in pool.members)
