@@ -33,7 +33,7 @@ def profile_digest(profile: Profile) -> str:
     profile
         Its metadata and every curve count, so that one made in memory has a digest too.
     """
-    digest = hashlib.sha256(profile.metadata.model_dump_json().encode())
+    digest = hashlib.sha256(profile.metadata.model_dump_json(exclude_none=True).encode())
     for key in sorted(profile.curves):
         curve = profile.curves[key]
         digest.update(f"{key!r} {sorted(curve.class_latencies)!r}\n".encode())

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynaopt.errors import UnknownNameError
-from dynaopt.request_class import REQUEST_CLASSES, CutPoints
+from dynaopt.request_class import LENGTHS, MIX_PREFIX, REQUEST_CLASSES, CutPoints, part_name
 from dynaopt.tables import Column, read_table
 
 FloatArray = npt.NDArray[np.float64]
@@ -62,6 +62,11 @@ class Lengths:
         index = cut_points.classify(self.input_tokens, self.output_tokens)
         keep = np.isin(index, [n for n, c in enumerate(REQUEST_CLASSES) if c[0] == letter])
         return Lengths(self.input_tokens[keep], self.output_tokens[keep], self.weight[keep])
+
+    @property
+    def longest_tokens(self) -> int:
+        """Input and output of the request that needs most KV cache."""
+        return int((self.input_tokens + self.output_tokens).max())
 
     def sample(self, size: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
         """Draw requests in random order, each cell as often as its weight says, rounded up or down.
@@ -146,6 +151,48 @@ def mix_lengths(mix: str, cut_points: CutPoints) -> Lengths:
         expected = f"one of {services}, or one of them with -S, -M or -L for the requests with such inputs"
         raise UnknownNameError("mix", expected=expected, found=f"'{mix}'")
     return lengths
+
+
+def workload_lengths(name: str, cut_points: CutPoints) -> Lengths:
+    """Return the shipped lengths of a class or of a mix.
+
+    Parameters
+    ----------
+    name
+        A request class, whose lengths come from both services by their numbers of requests; or ``ALL-`` and a mix, as
+        `mix_lengths` knows it.
+    cut_points
+        Where classes are cut.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such mix.
+    """
+    if name.startswith(MIX_PREFIX):
+        return mix_lengths(name.removeprefix(MIX_PREFIX), cut_points)
+    return merged([service_lengths(service) for service in SERVICE_REQUESTS]).of_class(name, cut_points)
+
+
+def whole_and_parts(name: str, lengths: Lengths, cut_points: CutPoints) -> dict[str, Lengths]:
+    """Cut the lengths of a mix by input length.
+
+    Parameters
+    ----------
+    name
+        Of the mix.
+    lengths
+        Of its requests.
+    cut_points
+        Where inputs are cut.
+
+    Returns
+    -------
+    dict
+        The whole by its name, then the parts that have requests, by the name with ``-S``, ``-M`` or ``-L`` behind it.
+    """
+    parts = {part_name(name, letter): lengths.of_inputs(letter, cut_points) for letter in LENGTHS}
+    return {name: lengths, **{part: own for part, own in parts.items() if own.weight.sum() > 0}}
 
 
 def merged(parts: Sequence[Lengths]) -> Lengths:

@@ -97,8 +97,42 @@ class EngineOptions(Section):
     kv_capacity_tokens: Annotated[int, Field(gt=0)]
 
 
+class Simulation(Section):
+    """How curves are simulated from the phase model, so that more of them can be taken in the same way.
+
+    Parameters
+    ----------
+    token_budgets
+        Token budgets to choose from.
+    max_num_seqs
+        Most requests that an instance serves at once.
+    requests_per_level
+        Requests in the simulation of one load; a service's whole mix takes twice as many.
+    tbt_margin
+        What a token budget must leave of the TBT bound, as a share. A full iteration takes as long at every load, so
+        that at its bound all are late when something takes a little longer than modelled.
+    slo_scale
+        Multiplies the objectives of Table IV, around which curves are taken and for which token budgets are chosen: 1
+        by default, more on hardware on which the language model cannot keep them.
+    """
+
+    token_budgets: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)]
+    max_num_seqs: Annotated[int, Field(gt=0)]
+    requests_per_level: Annotated[int, Field(ge=100)]
+    tbt_margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    slo_scale: Annotated[float, Field(gt=0)] = 1.0
+
+    @property
+    def slo(self) -> Slo:
+        """Objectives around which curves are taken."""
+        return Slo.table_iv().scaled(self.slo_scale)
+
+
 class Metadata(Section):
-    """The content of ``profile.toml``."""
+    """The content of ``profile.toml``.
+
+    `simulation` is None where the curves were not simulated, or where that was not kept.
+    """
 
     format_version: Literal[1]
     name: str
@@ -110,6 +144,7 @@ class Metadata(Section):
     power: Power
     start_up: StartUp
     classes: ClassCuts
+    simulation: Simulation | None = None
     mixes: tuple[Mix, ...] = ()
     engine_options: tuple[EngineOptions, ...] = ()
     provenance: tuple[Provenance, ...]

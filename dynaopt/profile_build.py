@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 import joblib
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from dynaopt.curve_build import build_curve, slo_load_rps
 from dynaopt.errors import InvalidInputError, MissingFileError, UnknownNameError
 from dynaopt.instance_simulator import engine_of
-from dynaopt.lengths import SERVICE_REQUESTS, mix_lengths
+from dynaopt.lengths import Lengths, workload_lengths
 from dynaopt.phase_model import PhaseModel, read_phase_model
-from dynaopt.profile import ClassCuts, EngineOptions, LoadCurve, Metadata, Mix, Power, Profile, StartUp
+from dynaopt.profile import ClassCuts, EngineOptions, LoadCurve, Metadata, Mix, Power, Profile, Simulation, StartUp
 from dynaopt.profile_io import write_profile
 from dynaopt.provenance import Provenance
-from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES, CutPoints
-from dynaopt.slo import Slo
+from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES, CutPoints, is_part
 from dynaopt.workload import Workload, make_workload
 
 Progress = Callable[[int, int, str], None]
@@ -34,7 +32,7 @@ _BUDGET_REQUESTS_IN_MIX = 12_000
 _SLO_SCALES = (1.0, 2.0, 4.0)
 
 
-class BuildSpec(BaseModel):
+class BuildSpec(Simulation):
     """What a profile is built from, beside the phase model and the histograms of lengths.
 
     Parameters
@@ -47,36 +45,19 @@ class BuildSpec(BaseModel):
         GPUs of a server.
     frequencies_mhz
         GPU clocks, in MHz; the tensor-parallel degrees are those of the phase model.
-    token_budgets
-        Token budgets to choose from.
-    max_num_seqs
-        Most requests that an instance serves at once.
-    requests_per_level
-        Requests in the simulation of one load; a service's whole mix takes twice as many.
-    tbt_margin
-        What a token budget must leave of the TBT bound, as a share. A full iteration takes as long at every load, so
-        that at its bound all are late when something takes a little longer than modelled.
-    slo_scale
-        Multiplies the objectives of Table IV, around which curves are taken and for which token budgets are chosen: 1
-        by default, more on hardware on which the language model cannot keep them.
+    token_budgets, max_num_seqs, requests_per_level, tbt_margin, slo_scale
+        As in `Simulation`.
     mixes
         Mixes that get curves: services (``conversation``) and their parts of one input length (``conversation-S``).
     power, start_up, classes, provenance
         As in `Metadata`; the provenance of the phase model is added.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str
     version: str
     phase_model: str
     gpus_per_server: Positive
     frequencies_mhz: tuple[Positive, ...]
-    token_budgets: tuple[Positive, ...]
-    max_num_seqs: Positive
-    requests_per_level: Annotated[int, Field(ge=100)]
-    tbt_margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    slo_scale: Annotated[float, Field(gt=0)] = 1.0
     mixes: tuple[str, ...]
     power: Power
     start_up: StartUp
@@ -89,9 +70,9 @@ class BuildSpec(BaseModel):
         return CutPoints(self.classes.input_tokens, self.classes.output_tokens)
 
     @property
-    def slo(self) -> Slo:
-        """Objectives around which curves are taken."""
-        return Slo.table_iv().scaled(self.slo_scale)
+    def simulation(self) -> Simulation:
+        """What a profile keeps of it, so that more curves can be taken in the same way."""
+        return Simulation.model_validate(self.model_dump(include=set(Simulation.model_fields)))
 
     @property
     def workloads(self) -> tuple[str, ...]:
@@ -171,24 +152,72 @@ def build_profile(
     if not isinstance(spec, BuildSpec):
         spec = read_build_spec(spec)
     model = read_phase_model(spec.phase_model) if model is None else model
+    lengths = {name: workload_lengths(name, spec.cut_points) for name in spec.workloads}
+    curves, engines = simulate_curves(
+        spec.simulation,
+        model,
+        [(tp, frequency_mhz) for tp in model.tps for frequency_mhz in spec.frequencies_mhz],
+        lengths,
+        spec.cut_points,
+        seed=seed,
+        workers=workers,
+        progress=progress,
+    )
+    profile = Profile(metadata=_metadata(spec, model, lengths, engines), curves=curves, phase_model=model)
+    if folder is not None:
+        write_profile(profile, folder)
+    return profile
+
+
+def simulate_curves(
+    simulation: Simulation,
+    model: PhaseModel,
+    configurations: Collection[tuple[int, int]],
+    lengths: Mapping[str, Lengths],
+    cut_points: CutPoints,
+    *,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> tuple[dict[tuple[int, int, str], LoadCurve], tuple[EngineOptions, ...]]:
+    """Simulate the curves of some classes and mixes on some configurations, each with its best token budget.
+
+    Parameters
+    ----------
+    simulation
+        Budgets to choose from, requests, objectives.
+    model
+        The phase model.
+    configurations
+        (`tp`, `frequency_mhz`) of each.
+    lengths
+        Lengths of the requests of each class or mix (``ALL-…``).
+    cut_points
+        Where classes are cut.
+    seed, workers, progress
+        As for `build_profile`.
+
+    Returns
+    -------
+    curves : dict
+        By (`tp`, `frequency_mhz`, name). One whose requests do not all fit into the KV cache is left out.
+    engine_options : tuple
+        How the engine of each curve was set, in the order of the curves.
+    """
     tasks = [
-        (spec, model, tp, frequency_mhz, name, seed)
-        for tp in model.tps
-        for frequency_mhz in spec.frequencies_mhz
-        for name in spec.workloads
+        (simulation, model, tp, frequency_mhz, name, own, cut_points, seed)
+        for tp, frequency_mhz in configurations
+        for name, own in lengths.items()
     ]
     curves, engines = {}, []
     results = _parallel(workers, _build_one, tasks)
-    for done, ((_, _, tp, frequency_mhz, name, _), built) in enumerate(zip(tasks, results, strict=True), start=1):
+    for done, ((_, _, tp, frequency_mhz, name, *_), built) in enumerate(zip(tasks, results, strict=True), start=1):
         if built is not None:
             engine, curves[tp, frequency_mhz, name] = built
             engines.append(engine)
         if progress is not None:
             progress(done, len(tasks), f"{name} on TP{tp} at {frequency_mhz} MHz")
-    profile = Profile(metadata=_metadata(spec, model, tuple(engines)), curves=curves, phase_model=model)
-    if folder is not None:
-        write_profile(profile, folder)
-    return profile
+    return curves, tuple(engines)
 
 
 def _parallel(workers: int, function: Callable[..., Any], tasks: list[tuple[Any, ...]]) -> Iterator[Any]:
@@ -199,29 +228,39 @@ def _parallel(workers: int, function: Callable[..., Any], tasks: list[tuple[Any,
 
 
 def _build_one(
-    spec: BuildSpec, model: PhaseModel, tp: int, frequency_mhz: int, name: str, seed: int
+    simulation: Simulation,
+    model: PhaseModel,
+    tp: int,
+    frequency_mhz: int,
+    name: str,
+    lengths: Lengths,
+    cut_points: CutPoints,
+    seed: int,
 ) -> tuple[EngineOptions, LoadCurve] | None:
     """Simulate one curve with its best token budget; None when a request never fits into the KV cache."""
-    is_whole = name.removeprefix(MIX_PREFIX) in SERVICE_REQUESTS
-    size = spec.requests_per_level * (2 if is_whole else 1)
-    workload = _workload(name, spec, size, seed)
+
+    def draw(size: int) -> Workload:
+        return make_workload(name, lengths, cut_points, simulation.slo, size=size, seed=seed)
+
+    is_whole_mix = name.startswith(MIX_PREFIX) and not is_part(name)
+    workload = draw(simulation.requests_per_level * (2 if is_whole_mix else 1))
     if workload.longest_tokens > model.kv_capacity_tokens(tp):
         return None
     few = _BUDGET_REQUESTS_IN_MIX if name.startswith(MIX_PREFIX) else _BUDGET_REQUESTS
-    budget = _choose_budget(spec, model, tp, frequency_mhz, _workload(name, spec, few, seed))
+    budget = _choose_budget(simulation, model, tp, frequency_mhz, draw(few))
     options = EngineOptions(
         tp=tp,
         frequency_mhz=frequency_mhz,
         request_class=name,
         token_budget=budget,
-        max_num_seqs=min(spec.max_num_seqs, budget),
+        max_num_seqs=min(simulation.max_num_seqs, budget),
         kv_capacity_tokens=model.kv_capacity_tokens(tp),
     )
-    engine = engine_of(model, tp, frequency_mhz, budget, spec.max_num_seqs)
-    return options, build_curve(engine, workload, spec.slo, tp=tp, frequency_mhz=frequency_mhz)
+    engine = engine_of(model, tp, frequency_mhz, budget, simulation.max_num_seqs)
+    return options, build_curve(engine, workload, simulation.slo, tp=tp, frequency_mhz=frequency_mhz)
 
 
-def _choose_budget(spec: BuildSpec, model: PhaseModel, tp: int, frequency_mhz: int, workload: Workload) -> int:
+def _choose_budget(spec: Simulation, model: PhaseModel, tp: int, frequency_mhz: int, workload: Workload) -> int:
     """Choose the token budget that allows the highest load within the SLO, the larger one of equals.
 
     Where none keeps the SLO even without load, the one that does best at the least looser SLO that some budget keeps.
@@ -238,18 +277,23 @@ def _choose_budget(spec: BuildSpec, model: PhaseModel, tp: int, frequency_mhz: i
     return max(spec.token_budgets)
 
 
-@lru_cache(maxsize=32)
-def _drawn(name: str, cut_points: CutPoints, slo: Slo, size: int, seed: int) -> Workload:
-    return make_workload(name, cut_points, slo, size=size, seed=seed)
+def mixes_of(lengths: Mapping[str, Lengths], cut_points: CutPoints) -> tuple[Mix, ...]:
+    """Return the mixes (``ALL-…``) among workloads, with the share of requests of each class.
+
+    Parameters
+    ----------
+    lengths
+        Lengths of the requests of each class or mix.
+    cut_points
+        Where classes are cut.
+    """
+    names = (name for name in lengths if name.startswith(MIX_PREFIX))
+    return tuple(Mix(name=name, shares=lengths[name].shares(cut_points)) for name in names)
 
 
-def _workload(name: str, spec: BuildSpec, size: int, seed: int) -> Workload:
-    return _drawn(name, spec.cut_points, spec.slo, size, seed)
-
-
-def _metadata(spec: BuildSpec, model: PhaseModel, options: tuple[EngineOptions, ...]) -> Metadata:
-    cuts = spec.cut_points
-    mixes = [Mix(name=MIX_PREFIX + mix, shares=mix_lengths(mix, cuts).shares(cuts)) for mix in spec.mixes]
+def _metadata(
+    spec: BuildSpec, model: PhaseModel, lengths: Mapping[str, Lengths], options: tuple[EngineOptions, ...]
+) -> Metadata:
     phase = [p.model_copy(update={"quantity": f"phase model: {p.quantity}"}) for p in model.provenance]
     return Metadata(
         format_version=1,
@@ -262,7 +306,8 @@ def _metadata(spec: BuildSpec, model: PhaseModel, options: tuple[EngineOptions, 
         power=spec.power,
         start_up=spec.start_up,
         classes=spec.classes,
-        mixes=tuple(mixes),
+        simulation=spec.simulation,
+        mixes=mixes_of(lengths, spec.cut_points),
         engine_options=options,
         provenance=(*spec.provenance, *phase),
     )

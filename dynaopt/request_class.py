@@ -31,6 +31,16 @@ def is_promotable(request_class: str, pool: str) -> bool:
     return all(LENGTHS.index(p) >= LENGTHS.index(c) for c, p in zip(request_class, pool, strict=True))
 
 
+def part_name(mix: str, letter: str) -> str:
+    """Return the name of a mix's part of one input length, for example ``"ALL-conversation-S"``."""
+    return f"{mix}-{letter}"
+
+
+def is_part(mix: str) -> bool:
+    """Tell whether a mix goes by the name of a part of one input length."""
+    return mix.endswith(tuple(part_name("", letter) for letter in LENGTHS))
+
+
 @dataclass(frozen=True, slots=True)
 class CutPoints:
     """Where the lengths of requests are cut into S, M and L.

@@ -49,12 +49,12 @@ def write_toml(model: BaseModel, path: str | Path) -> None:
     Parameters
     ----------
     model
-        What to write. Keys that hold their default are written too.
+        What to write. Keys that hold their default are written too, but for those that hold None.
     path
         The file; its folder must exist.
     """
     with atomic_path(path) as partial:
-        partial.write_text(_document(model.model_dump()), encoding="utf-8", newline="\n")
+        partial.write_text(_document(model.model_dump(exclude_none=True)), encoding="utf-8", newline="\n")
 
 
 def _first_error(path: Path, error: ValidationError) -> InvalidInputError:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dynaopt.instance_simulator import Requests
-from dynaopt.lengths import SERVICE_REQUESTS, Lengths, merged, mix_lengths, service_lengths
-from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES, CutPoints
+from dynaopt.lengths import Lengths
+from dynaopt.request_class import REQUEST_CLASSES, CutPoints
 from dynaopt.slo import Slo
 
 FloatArray = npt.NDArray[np.float64]
@@ -62,14 +62,15 @@ class Workload:
         return int((self.at_one_rps.input_tokens + self.at_one_rps.output_tokens).max())
 
 
-def make_workload(name: str, cut_points: CutPoints, slo: Slo, *, size: int, seed: int) -> Workload:
-    """Draw a workload from the shipped lengths.
+def make_workload(name: str, lengths: Lengths, cut_points: CutPoints, slo: Slo, *, size: int, seed: int) -> Workload:
+    """Draw a workload.
 
     Parameters
     ----------
     name
-        A request class, whose lengths come from both services by their numbers of requests; or ``ALL-`` and a mix, as
-        `mix_lengths` knows it.
+        A request class, or ``ALL-…`` for a mix; part of the seed.
+    lengths
+        Of the requests, for example `workload_lengths`.
     cut_points
         Where classes are cut.
     slo
@@ -78,13 +79,7 @@ def make_workload(name: str, cut_points: CutPoints, slo: Slo, *, size: int, seed
         How many requests.
     seed
         Seed of the draw.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such mix.
     """
-    lengths = _lengths_of(name, cut_points)
     rng = np.random.default_rng([seed, *name.encode()])
     gaps = rng.standard_exponential(size)
     input_tokens, output_tokens = lengths.sample(size, rng)
@@ -98,10 +93,3 @@ def make_workload(name: str, cut_points: CutPoints, slo: Slo, *, size: int, seed
         group=group.astype(np.int64),
     )
     return Workload(name, tuple(REQUEST_CLASSES[i] for i in present), requests)
-
-
-def _lengths_of(name: str, cut_points: CutPoints) -> Lengths:
-    if name.startswith(MIX_PREFIX):
-        return mix_lengths(name.removeprefix(MIX_PREFIX), cut_points)
-    parts = [service_lengths(service) for service in SERVICE_REQUESTS]
-    return merged(parts).of_class(name, cut_points)

@@ -6,6 +6,7 @@ import pytest
 
 from dynaopt.phase_model import read_phase_model
 from dynaopt.profile_build import read_build_spec
+from dynaopt.profile_io import read_profile
 from dynaopt.slo import Slo
 
 SPECS = Path(__file__).parents[1] / "dynaopt" / "data" / "spec"
@@ -16,6 +17,12 @@ def test_looser_objectives() -> None:
     spec = read_build_spec("llama2-70b-h100")
     assert spec.slo == Slo.table_iv()
     assert spec.model_copy(update={"slo_scale": 3.0}).slo == Slo.table_iv().scaled(3.0)
+
+
+@pytest.mark.parametrize("name", [file.stem for file in SPECS.glob("*.toml")])
+def test_every_shipped_profile_keeps_how_it_was_simulated(name: str) -> None:
+    """Tests that curves can be added to each in the way in which its own were taken."""
+    assert read_profile(name).metadata.simulation == read_build_spec(name).simulation
 
 
 @pytest.mark.parametrize("name", [file.stem for file in SPECS.glob("*.toml")])

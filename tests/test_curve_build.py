@@ -5,6 +5,7 @@ import pytest
 
 from dynaopt.curve_build import build_curve, slo_load_rps
 from dynaopt.instance_simulator import Engine, engine_of, serve
+from dynaopt.lengths import workload_lengths
 from dynaopt.phase_model import read_phase_model
 from dynaopt.profile import LoadCurve
 from dynaopt.request_class import TABLE_IV
@@ -16,7 +17,7 @@ SIZE = 3000
 
 
 def _workload(name: str) -> Workload:
-    return make_workload(name, TABLE_IV, SLO, size=SIZE, seed=0)
+    return make_workload(name, workload_lengths(name, TABLE_IV), TABLE_IV, SLO, size=SIZE, seed=0)
 
 
 @pytest.fixture(scope="module")

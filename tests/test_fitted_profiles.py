@@ -7,6 +7,7 @@ import pytest
 
 from dynaopt.curve_build import build_curve
 from dynaopt.instance_simulator import engine_of
+from dynaopt.lengths import workload_lengths
 from dynaopt.level_errors import level_errors
 from dynaopt.phase_errors import compare_all
 from dynaopt.phase_model import read_phase_model
@@ -79,7 +80,8 @@ def test_a_curve_can_be_built_again(name: str) -> None:
         for o in profile.metadata.engine_options
         if (o.tp, o.frequency_mhz, o.request_class) == (tp, mhz, "SS")
     )
-    workload = make_workload("SS", spec.cut_points, spec.slo, size=spec.requests_per_level, seed=0)
+    lengths = workload_lengths("SS", spec.cut_points)
+    workload = make_workload("SS", lengths, spec.cut_points, spec.slo, size=spec.requests_per_level, seed=0)
     engine = engine_of(model, tp, mhz, budget, spec.max_num_seqs)
     again, shipped = build_curve(engine, workload, spec.slo, tp=tp, frequency_mhz=mhz), profile.curve(tp, mhz, "SS")
     for values in ("rate_rps", "power_w", "ttft_p99_s", "tbt_p99_s"):

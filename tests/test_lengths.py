@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from dynaopt.errors import InvalidInputError, MissingFileError, UnknownNameError
-from dynaopt.lengths import SERVICE_REQUESTS, Lengths, merged, mix_lengths, read_lengths, service_lengths
+from dynaopt.lengths import (
+    SERVICE_REQUESTS,
+    Lengths,
+    merged,
+    mix_lengths,
+    read_lengths,
+    service_lengths,
+    whole_and_parts,
+    workload_lengths,
+)
 from dynaopt.request_class import REQUEST_CLASSES, TABLE_IV, CutPoints
 
 
@@ -114,6 +123,29 @@ def test_parts_of_a_mix_make_it_up(service: str) -> None:
         shares = part.shares(TABLE_IV)
         assert {c[0] for c in shares} == {letter}
         assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_a_mix_is_cut_by_input_length() -> None:
+    """Tests 4 requests of S inputs and 4 of L: the whole comes first, a part without requests is left out."""
+    cut = whole_and_parts("ALL-own", SMALL, TABLE_IV)
+    assert list(cut) == ["ALL-own", "ALL-own-S", "ALL-own-L"]
+    assert cut["ALL-own"] is SMALL
+    assert cut["ALL-own-S"].shares(TABLE_IV) == {"SS": 0.75, "SM": 0.25}
+    assert [own.weight.sum() for own in cut.values()] == [8, 4, 4]
+
+
+def test_longest_request_counts_both_lengths() -> None:
+    """Tests 100 + 5,000 tokens against 200 + 10 and 5,000 + 50."""
+    assert _lengths((200, 10, 1.0), (5000, 50, 1.0), (100, 5000, 1.0)).longest_tokens == 5100
+
+
+def test_workloads_have_the_lengths_of_their_services() -> None:
+    """Tests a class, which both services have, and a mix, which is of one."""
+    in_both = workload_lengths("MS", TABLE_IV)
+    apart = [service_lengths(service).of_class("MS", TABLE_IV).weight.sum() for service in SERVICE_REQUESTS]
+    assert in_both.weight.sum() == pytest.approx(sum(apart))
+    assert set(in_both.shares(TABLE_IV)) == {"MS"}
+    assert workload_lengths("ALL-coding-L", TABLE_IV).weight.sum() == mix_lengths("coding-L", TABLE_IV).weight.sum()
 
 
 def test_mix_without_requests_is_refused() -> None:

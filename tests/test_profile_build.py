@@ -63,6 +63,8 @@ def test_metadata_says_what_was_built(built: Profile, spec: BuildSpec) -> None:
     )
     assert (metadata.power, metadata.start_up, metadata.classes) == (spec.power, spec.start_up, spec.classes)
     assert [mix.name for mix in metadata.mixes] == ["ALL-coding"]
+    assert metadata.simulation is not None
+    assert metadata.simulation.model_dump() == spec.model_dump(include=set(type(metadata.simulation).model_fields))
     assert len(metadata.provenance) == len(spec.provenance) + len(model.provenance)
     assert metadata.provenance[-1].quantity.startswith("phase model: ")
 

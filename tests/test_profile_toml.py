@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from profile_faults import TINY
 
 from dynaopt.errors import MissingFileError
-from dynaopt.profile import Metadata, Profile
+from dynaopt.profile import Metadata, Profile, Simulation
 from dynaopt.profile_toml import read_metadata, write_metadata
 from dynaopt.provenance import Provenance
+from dynaopt.slo import Slo
 
 
 def _with_note(metadata: Metadata, note: str) -> Metadata:
@@ -41,7 +42,17 @@ def test_lists_stand_before_the_first_table(tiny: Profile, tmp_path: Path) -> No
     write_metadata(tiny.metadata, tmp_path / "profile.toml")
     content = tomllib.loads((tmp_path / "profile.toml").read_text())
     assert [row["tp"] for row in content["engine_options"]] == [2, 4]
-    assert set(content) == set(Metadata.model_fields)
+    assert set(content) == set(Metadata.model_fields) - {"simulation"}
+
+
+def test_how_curves_were_simulated_may_be_kept(tiny: Profile, tmp_path: Path) -> None:
+    """Tests that the section survives, and that a file without it, as all were once, says None."""
+    assert tiny.metadata.simulation is None
+    simulation = Simulation(token_budgets=(256, 512), max_num_seqs=64, requests_per_level=100, slo_scale=2.0)
+    kept = tiny.metadata.model_copy(update={"simulation": simulation})
+    write_metadata(kept, tmp_path / "profile.toml")
+    assert read_metadata(tmp_path / "profile.toml") == kept
+    assert simulation.slo == Slo.table_iv().scaled(2.0)
 
 
 def test_empty_lists_are_written(tiny: Profile, tmp_path: Path) -> None:

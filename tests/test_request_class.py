@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynaopt.errors import InvalidInputError
-from dynaopt.request_class import REQUEST_CLASSES, TABLE_IV, CutPoints, is_promotable
+from dynaopt.request_class import REQUEST_CLASSES, TABLE_IV, CutPoints, is_part, is_promotable, part_name
 
 LENGTHS = st.lists(st.integers(1, 9000), min_size=3, max_size=60)
 
@@ -76,3 +76,10 @@ def test_longer_requests_are_never_of_a_shorter_class(inputs: list[int], outputs
     classes = TABLE_IV.classify(tokens_in, tokens_out)
     names = [REQUEST_CLASSES[i] for i in classes]
     assert all(is_promotable(a, b) for a, b in itertools.pairwise(names))
+
+
+@pytest.mark.parametrize(("name", "part"), [("ALL-own", False), ("ALL-own-2023", False), ("ALL-S", True)])
+def test_parts_of_a_mix_are_told_by_their_names(name: str, part: bool) -> None:
+    """Tests that what `part_name` makes is a part, whatever the mix is called."""
+    assert is_part(name) == part
+    assert is_part(part_name(name, "M"))

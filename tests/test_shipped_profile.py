@@ -7,7 +7,7 @@ import pytest
 
 from dynaopt.curve_build import build_curve
 from dynaopt.instance_simulator import engine_of
-from dynaopt.lengths import mix_lengths
+from dynaopt.lengths import mix_lengths, workload_lengths
 from dynaopt.phase_model import iteration, read_phase_model
 from dynaopt.profile import LoadCurve, Profile
 from dynaopt.profile_build import read_build_spec
@@ -141,7 +141,8 @@ def test_unloaded_latency_is_the_phase_models(shipped: Profile, name: str) -> No
     """Tests that the P99 TTFT without load is the sum of the chunks of the P99 prompt."""
     model = read_phase_model(NAME)
     spec = read_build_spec(NAME)
-    workload = make_workload(name, spec.cut_points, SLO, size=spec.requests_per_level, seed=0)
+    lengths = workload_lengths(name, spec.cut_points)
+    workload = make_workload(name, lengths, spec.cut_points, SLO, size=spec.requests_per_level, seed=0)
     prompt = int(np.quantile(workload.at_one_rps.input_tokens, 0.99, method="nearest"))
     budgets = {(o.tp, o.frequency_mhz, o.request_class): o.token_budget for o in shipped.metadata.engine_options}
     for tp in (4, 8):
@@ -162,7 +163,8 @@ def test_rebuilding_gives_the_same_rows(shipped: Profile, tp: int, frequency_mhz
         for o in shipped.metadata.engine_options
         if (o.tp, o.frequency_mhz, o.request_class) == (tp, frequency_mhz, name)
     )
-    workload = make_workload(name, spec.cut_points, SLO, size=spec.requests_per_level, seed=0)
+    lengths = workload_lengths(name, spec.cut_points)
+    workload = make_workload(name, lengths, spec.cut_points, SLO, size=spec.requests_per_level, seed=0)
     engine = engine_of(model, tp, frequency_mhz, options.token_budget, options.max_num_seqs)
     again = build_curve(engine, workload, SLO, tp=tp, frequency_mhz=frequency_mhz)
     curve = shipped.curve(tp, frequency_mhz, name)

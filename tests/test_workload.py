@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dynaopt.errors import UnknownNameError
-from dynaopt.lengths import mix_lengths
+from dynaopt.lengths import mix_lengths, workload_lengths
 from dynaopt.request_class import REQUEST_CLASSES, TABLE_IV
 from dynaopt.slo import Slo
 from dynaopt.workload import Workload, make_workload
@@ -13,7 +13,7 @@ SLO = Slo.table_iv()
 
 
 def _make(name: str, size: int = 2000, seed: int = 0) -> Workload:
-    return make_workload(name, TABLE_IV, SLO, size=size, seed=seed)
+    return make_workload(name, workload_lengths(name, TABLE_IV), TABLE_IV, SLO, size=size, seed=seed)
 
 
 @pytest.mark.parametrize("name", REQUEST_CLASSES)
