@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +94,7 @@ def read_trace(
     source = find_trace(path)
     with ThreadPoolExecutor(1) as pool:
         # Hashing does not hold Python's lock, so that it runs beside DuckDB.
-        sha256 = pool.submit(_sha256, source.path)
+        sha256 = pool.submit(source.sha256)
         cuts = _resolve(source, cut_points)
         counts = _count(source, cuts)
         table = _table(counts, int(minutes)).assign(model=model)
@@ -232,8 +231,3 @@ def _quantile(groups: pd.DataFrame, of: str, share: float) -> int:
     reached = own["n"].cumsum().to_numpy()
     at = int(share * (reached[-1] - 1))
     return int(own[of].to_numpy()[np.searchsorted(reached, at, side="right")])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,11 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import hashlib
+import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -40,6 +44,7 @@ EXPECTED = {
 }
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 _LONGEST_HEADER = 65_536
+_MEMORY = "512MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,11 @@ class TraceSource:
             "delim=',', quote='\"', escape='\"', strict_mode=true, hive_partitioning=false)"
         )
 
+    def sha256(self) -> str:
+        """Return the digest of the file."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     def open(self) -> BinaryIO:
         """Open the text of a CSV file, unpacked."""
         file = gzip.open(self.path, "rb") if self.path.suffix == ".gz" else self.path.open("rb")  # noqa: SIM115 - the caller closes it
@@ -90,6 +100,14 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = false")
     return connection
+
+
+@contextmanager
+def connect_bounded() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open one that holds no more than `_MEMORY`, however large a trace is; the rest goes to a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="dynaopt-") as spill, connect() as connection:
+        connection.execute(f"SET memory_limit = '{_MEMORY}'; SET temp_directory = '{spill}'")
+        yield connection
 
 
 def quoted(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,10 @@ from dynaopt.errors import InvalidInputError
 from dynaopt.request_class import TABLE_IV, CutPoints
 from dynaopt.request_stream import Block, RequestPart, WindowGrid, cut_windows
 from dynaopt.trace_fault import find_fault
-from dynaopt.trace_source import LAST_US, RULES, TraceSource, connect, find_trace
+from dynaopt.trace_source import LAST_US, RULES, TraceSource, connect, connect_bounded, find_trace
 
 _BLOCK_VECTORS = 256
 """DuckDB's vectors, of 2,048 rows each, that are read at a time."""
-_SORT_MEMORY = "512MB"
-"""What DuckDB may hold while it sorts; the rest goes to a temporary folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +75,7 @@ class TraceStream:
             f"SELECT epoch_us(t) AS us, i::INTEGER AS i, o::INTEGER AS o FROM ({self.source.sql}) "
             f"WHERE epoch_us(t) BETWEEN {max(first_us, 0)} AND {min(end_us - 1, LAST_US)} ORDER BY us, i, o"
         )
-        with tempfile.TemporaryDirectory(prefix="dynaopt-") as spill, connect() as connection:
-            connection.execute(f"SET memory_limit = '{_SORT_MEMORY}'; SET temp_directory = '{spill}'")
+        with connect_bounded() as connection:
             try:
                 connection.execute(query)
                 while not (block := connection.fetch_df_chunk(_BLOCK_VECTORS)).empty:
