@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import typer
 
-from dynaopt.cli_files import check_out_folder
-from dynaopt.cli_options import DEFAULT_PROFILE, Json, SloFile, SloScale, make_slo, whole_number
+from dynaopt.cli_build_options import BuildWorkers, OverwriteProfile, Seed, checked_workers
+from dynaopt.cli_options import DEFAULT_PROFILE, Json, SloFile, SloScale, make_slo
 from dynaopt.cli_profile_import import import_command
+from dynaopt.cli_profile_mixes import mixes_command
 from dynaopt.cli_validate import validate_command
 from dynaopt.console import StepProgress, make_table, render, table_of_frame
 from dynaopt.errors import InvalidInputError
@@ -20,10 +20,10 @@ from dynaopt.modelled_build import modelled_build
 from dynaopt.phase_model import PhaseModel
 from dynaopt.profile import Profile, slo_rates_rps
 from dynaopt.profile_build import BuildSpec, build_profile, read_build_spec
-from dynaopt.profile_io import METADATA_FILE, list_profiles, read_profile
+from dynaopt.profile_io import list_profiles, read_profile
 from dynaopt.slo import Slo
 
-app = typer.Typer(help="List, show, build, import and validate profiles.")
+app = typer.Typer(help="List, show, build, extend, import and validate profiles.")
 app.command("import")(import_command)
 
 Name = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A shipped profile by name, or a folder.")]
@@ -94,42 +94,24 @@ def build_command(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of the profile; its name, here, by default.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", parser=whole_number, metavar="N", help="Seed of every draw.")] = 0,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", parser=whole_number, metavar="N", help="Processes; as many as cores by default."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a profile in the folder.", show_default=False)
-    ] = False,
+    seed: Seed = 0,
+    workers: BuildWorkers = None,
+    overwrite: OverwriteProfile = False,
 ) -> None:
     """Build a profile from a phase model by simulating an instance of each configuration under each load.
 
     The phase model is a fitted one that the package ships or, with --config and --gpu, one scaled from a fitted one by
     the sizes of any dense model or mixture of experts.
     """
-    if workers is not None and workers < 1:
-        raise InvalidInputError("option --workers", expected="at least 1", found=str(workers))
-    if seed < 0:
-        raise InvalidInputError("option --seed", expected="at least 0", found=str(seed))
     build_spec, model = _what_to_build(spec, config, gpu, dtype, name)
     folder = Path(build_spec.name) if out is None else out
-    check_out_folder("--out", folder)
-    if (folder / METADATA_FILE).exists() and not overwrite:
-        expected, hint = "a folder without a profile", "--overwrite replaces it"
-        raise InvalidInputError("option --out", expected=expected, found=f"one in {folder}", hint=hint)
+    processes = checked_workers(folder, seed=seed, workers=workers, overwrite=overwrite)
     with StepProgress(f"profile {build_spec.name}") as progress:
-        profile = build_profile(
-            build_spec,
-            folder,
-            model=model,
-            seed=seed,
-            workers=workers or len(os.sched_getaffinity(0)),
-            progress=progress,
-        )
+        profile = build_profile(build_spec, folder, model=model, seed=seed, workers=processes, progress=progress)
     typer.echo(f"{folder}: {profile}")
 
 
+app.command("mixes")(mixes_command)
 app.command("validate")(validate_command)
 
 

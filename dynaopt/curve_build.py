@@ -19,8 +19,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 # The share of requests at the start that find the instance emptier than the others will.
 _WARM_UP = 0.02
-# A class in a mix with fewer requests takes its TTFT from all of the same input length, and its TBT from all of the
-# same output length, or if those are too few as well from all.
+            alike = own if _are_enough(own & has_gaps) else output_length == request_class[1]
+            values.append(run.kept_tbt_s(0.99, alike if _are_enough(alike & has_gaps) else None))
 _FEWEST_REQUESTS = 1000
 _DIGITS = 6
 # How well straight lines between few levels must meet the power, and the digits that keep the others on these lines.
@@ -112,12 +112,13 @@ def _observe(run: Run, workload: Workload) -> FloatArray:
     values += [run.tbt_quantile_s(0.5), run.kept_tbt_s(0.99)]
     if workload.name.startswith(MIX_PREFIX):
         input_length, output_length = (np.array([c[i] for c in workload.classes])[run.group] for i in (0, 1))
+        has_gaps = ~np.isnan(run.tail_gap_s)
         for group, request_class in enumerate(workload.classes):
             own = run.group == group
             alike = own if _are_enough(own) else input_length == request_class[0]
             values.append(float(np.quantile(run.ttft_s[alike], 0.99)))
-            alike = own if _are_enough(own) else output_length == request_class[1]
-            values.append(run.kept_tbt_s(0.99, alike if _are_enough(alike) else None))
+            alike = own if _are_enough(own & has_gaps) else output_length == request_class[1]
+            values.append(run.kept_tbt_s(0.99, alike if _are_enough(alike & has_gaps) else None))
     return np.array(values)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from dynaopt.curve_build import build_curve, slo_load_rps
 from dynaopt.instance_simulator import Engine, engine_of, serve
-from dynaopt.lengths import workload_lengths
+from dynaopt.lengths import Lengths, workload_lengths
 from dynaopt.phase_model import read_phase_model
 from dynaopt.profile import LoadCurve
 from dynaopt.request_class import TABLE_IV
@@ -94,6 +94,15 @@ def test_rare_class_takes_latencies_of_the_like(mix: LoadCurve) -> None:
     np.testing.assert_array_equal(mix.class_latencies["SL"][0], mix.class_latencies["SM"][0])
     np.testing.assert_allclose(mix.class_latencies["SL"][1], mix.tbt_p99_s)
     assert not np.array_equal(mix.class_latencies["LS"][0], mix.class_latencies["SL"][0])
+
+
+def test_a_class_of_single_tokens_takes_the_gaps_of_the_mix(engine: Engine) -> None:
+    """Tests 2,000 MS requests of one token each: they have no time between tokens, and the curve is none the worse."""
+    own = Lengths(np.array([100, 500]), np.array([20, 1]), np.array([2.0, 2.0]))
+    workload = make_workload("ALL-own", own, TABLE_IV, SLO, size=4000, seed=0)
+    curve = build_curve(engine, workload, SLO, tp=4, frequency_mhz=1980)
+    np.testing.assert_array_equal(curve.class_latencies["MS"][1], curve.tbt_p99_s)
+    assert curve.slo_rate_rps(SLO) is not None
 
 
 def test_mix_ends_where_its_first_class_is_late(mix: LoadCurve) -> None:

@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from dynaopt import profile_build
 from dynaopt.errors import InvalidInputError, MissingFileError, UnknownNameError
+from dynaopt.lengths import Lengths
 from dynaopt.phase_model import read_phase_model
 from dynaopt.profile import Profile
-from dynaopt.profile_build import BuildSpec, build_profile, read_build_spec
+from dynaopt.profile_build import BuildSpec, build_profile, read_build_spec, simulate_curves
 from dynaopt.profile_io import read_profile
-from dynaopt.request_class import REQUEST_CLASSES
+from dynaopt.request_class import REQUEST_CLASSES, TABLE_IV
+from dynaopt.workload import Workload, make_workload
 
 SHIPPED = Path(__file__).parents[1] / "dynaopt" / "data" / "spec" / "llama2-70b-h100.toml"
 
@@ -90,6 +94,22 @@ def test_workers_and_repetition_change_nothing(folder: Path, spec: BuildSpec, tm
     build_profile(spec, tmp_path, workers=2)
     for name in ("profile.toml", "load.csv", "mix.csv", "phase.toml"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_whole_mix_takes_twice_the_requests(spec: BuildSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests the draws for a class, a whole mix of any name and its part, of requests that no KV cache holds."""
+    sizes = []
+
+    def draw(*args, size: int, seed: int) -> Workload:
+        sizes.append(size)
+        return make_workload(*args, size=size, seed=seed)
+
+    monkeypatch.setattr(profile_build, "make_workload", draw)
+    endless = Lengths(np.array([10**7]), np.array([10]), np.array([1.0]))
+    lengths = dict.fromkeys(("LS", "ALL-own-2023", "ALL-own-2023-L"), endless)
+    model = read_phase_model("llama2-70b-h100")
+    assert simulate_curves(spec.simulation, model, [(8, 1980)], lengths, TABLE_IV) == ({}, ())
+    assert sizes == [300, 600, 300]
 
 
 def test_shipped_specification_asks_for_the_whole_grid() -> None:

@@ -1,0 +1,146 @@
+"""Curves of a mix of one's own: they join a profile that carries its phase model, taken as its own curves were."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dynaopt.errors import InvalidInputError
+from dynaopt.lengths import Lengths, whole_and_parts
+from dynaopt.phase_model import PhaseModel
+from dynaopt.profile import Profile, Simulation
+from dynaopt.profile_build import Progress, mixes_of, simulate_curves
+from dynaopt.provenance import Provenance
+from dynaopt.request_class import LENGTHS, MIX_PREFIX, is_part, part_name
+
+_LEAST_WITH_GAPS = 0.01
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def add_mixes(
+    profile: Profile,
+    lengths: Lengths,
+    name: str,
+    *,
+    source: str,
+    licence: str,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Profile:
+    """Return a profile with the curves of a mix, and of its parts by input length, on each of its configurations.
+
+    Parameters
+    ----------
+    profile
+        What to add to, with its phase model; it stays as it is.
+    lengths
+        Of the requests of the mix, for example `trace_lengths`.
+    name
+        Of the mix: the curves go by ``ALL-`` and the name, those of its parts by ``-S``, ``-M`` and ``-L`` behind it.
+        A part without requests has none.
+    source, licence
+        Where the lengths come from, for the provenance, and under which licence.
+    seed
+        Seed of every draw.
+    workers
+        Worker processes; the curves do not depend on it.
+    progress
+        Called with how many curves are done, how many there are, and which was done last.
+
+    Raises
+    ------
+    InvalidInputError
+        If the profile does not tell how to simulate curves, the name is no name or there already, the longest request
+        fits into the KV cache of no configuration, or hardly a request has a second token.
+    """
+    model, simulation = _means(profile)
+    cut_points = profile.cut_points
+    own = whole_and_parts(_new_name(profile, name), lengths, cut_points)
+    _check_longest(profile, model, lengths)
+    _check_gaps(own)
+    curves, engines = simulate_curves(
+        simulation,
+        model,
+        sorted({(tp, frequency_mhz) for tp, frequency_mhz, _ in profile.curves}),
+        own,
+        cut_points,
+        seed=seed,
+        workers=workers,
+        progress=progress,
+    )
+    metadata = profile.metadata
+    update = {
+        "mixes": (*metadata.mixes, *mixes_of(own, cut_points)),
+        "engine_options": (*metadata.engine_options, *engines),
+        "provenance": (*metadata.provenance, *_provenance(own, simulation, source, licence)),
+    }
+    return replace(profile, metadata=metadata.model_copy(update=update), curves={**profile.curves, **curves}, sha256="")
+
+
+def _means(profile: Profile) -> tuple[PhaseModel, Simulation]:
+    """Return what the curves of a profile were simulated with."""
+    model, simulation = profile.phase_model, profile.metadata.simulation
+    if model is None or simulation is None:
+        lacking = "phase.toml" if model is None else "section 'simulation' in profile.toml"
+        raise InvalidInputError(
+            f"profile {profile.name}",
+            expected="one that tells how its curves were simulated",
+            found=f"one without {lacking}",
+            hint="'dynaopt profile build' makes one",
+        )
+    return model, simulation
+
+
+def _new_name(profile: Profile, name: str) -> str:
+    """Return what the whole mix is to be called; refuse a name that says something else, or that is taken."""
+    if not _NAME.fullmatch(name) or name.startswith(MIX_PREFIX) or is_part(name):
+        expected = f"letters, digits, '.', '_' and '-', without {MIX_PREFIX} before or -S, -M or -L behind"
+        raise InvalidInputError("name of a mix", expected=expected, found=f"'{name}'")
+    whole = MIX_PREFIX + name
+    new = {whole, *(part_name(whole, letter) for letter in LENGTHS)}
+    taken = [mix.name for mix in profile.metadata.mixes if mix.name in new]
+    if taken:
+        expected = f"one that profile {profile.name} does not have"
+        raise InvalidInputError("name of a mix", expected=expected, found=f"'{name}', of which it has {taken[0]}")
+    return whole
+
+
+def _check_longest(profile: Profile, model: PhaseModel, lengths: Lengths) -> None:
+    most = max(model.kv_capacity_tokens(tp) for tp in profile.tps)
+    if lengths.longest_tokens > most:
+        raise InvalidInputError(
+            "lengths of a mix",
+            expected=f"requests of at most {most:,} tokens, input and output together, the largest KV cache that "
+            f"profile {profile.name} has",
+            found=f"one of {lengths.longest_tokens:,}",
+        )
+
+
+def _check_gaps(own: Mapping[str, Lengths]) -> None:
+    for name, lengths in own.items():
+        share = float(lengths.weight[lengths.output_tokens > 1].sum() / lengths.weight.sum())
+        if share < _LEAST_WITH_GAPS:
+            raise InvalidInputError(
+                f"lengths of {name}",
+                expected=f"a second token in at least {_LEAST_WITH_GAPS:.0%} of the requests, so that there is a time "
+                "between tokens",
+                found=f"one in {share:.2%}",
+            )
+
+
+def _provenance(
+    own: Mapping[str, Lengths], simulation: Simulation, source: str, licence: str
+) -> tuple[Provenance, Provenance]:
+    names = ", ".join(own)
+    return (
+        Provenance(
+            quantity=f"load.csv, mix.csv: power and latencies of {names}",
+            basis="modelled",
+            source=f"dynaopt's instance simulator on the profile's phase model, Poisson arrivals, lengths of {source}",
+            licence=f"Apache-2.0; lengths: {licence}",
+            note=f"{simulation.requests_per_level:,} requests a level, twice as many for the whole mix.",
+        ),
+        Provenance(quantity=f"mixes: shares of {names}", basis="measured", source=source, licence=licence),
+    )
