@@ -25,6 +25,9 @@ def mixes_command(
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Of the mix; that of the file by default.")
     ] = None,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="Take the curves of the nine classes anew, too, with the trace's lengths.")
+    ] = False,
     licence: Annotated[
         str, typer.Option("--licence", metavar="TEXT", help="Under which the trace may be used.")
     ] = "as the trace's",
@@ -48,6 +51,7 @@ def mixes_command(
             mix,
             source=f"{told.file_name} (SHA-256 {told.sha256}), {told}",
             licence=licence,
+            classes=classes,
             seed=seed,
             workers=processes,
             progress=progress,

@@ -19,8 +19,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 # The share of requests at the start that find the instance emptier than the others will.
 _WARM_UP = 0.02
-            alike = own if _are_enough(own & has_gaps) else output_length == request_class[1]
-            values.append(run.kept_tbt_s(0.99, alike if _are_enough(alike & has_gaps) else None))
+# A class in a mix with fewer requests takes its TTFT from all of the same input length, and its TBT from all of the
+# same output length, or if those are too few as well from all. Of the TBT only requests with a second token tell.
 _FEWEST_REQUESTS = 1000
 _DIGITS = 6
 # How well straight lines between few levels must meet the power, and the digits that keep the others on these lines.

@@ -1,4 +1,4 @@
-"""Curves of a mix of one's own: they join a profile that carries its phase model, taken as its own curves were."""
+"""Curves for the lengths of a trace of one's own: they join a profile with its phase model, taken as its own were."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from dynaopt.phase_model import PhaseModel
 from dynaopt.profile import Profile, Simulation
 from dynaopt.profile_build import Progress, mixes_of, simulate_curves
 from dynaopt.provenance import Provenance
-from dynaopt.request_class import LENGTHS, MIX_PREFIX, is_part, part_name
+from dynaopt.request_class import LENGTHS, MIX_PREFIX, REQUEST_CLASSES, CutPoints, is_part, part_name
 
 _LEAST_WITH_GAPS = 0.01
+FEWEST_OF_CLASS = 100
+"""With fewer requests of a class its lengths say little, and its curves stay as they are."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -25,6 +27,7 @@ def add_mixes(
     *,
     source: str,
     licence: str,
+    classes: bool = False,
     seed: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
@@ -42,6 +45,9 @@ def add_mixes(
         A part without requests has none.
     source, licence
         Where the lengths come from, for the provenance, and under which licence.
+    classes
+        Whether the curves of the nine classes are taken anew, too, with the lengths of these requests; those of which
+        there are fewer than `FEWEST_OF_CLASS` stay as they are. Without it mixes and classes may have other lengths.
     seed
         Seed of every draw.
     workers
@@ -57,7 +63,8 @@ def add_mixes(
     """
     model, simulation = _means(profile)
     cut_points = profile.cut_points
-    own = whole_and_parts(_new_name(profile, name), lengths, cut_points)
+    mixes = whole_and_parts(_new_name(profile, name), lengths, cut_points)
+    own = {**(_classes(lengths, cut_points) if classes else {}), **mixes}
     _check_longest(profile, model, lengths)
     _check_gaps(own)
     curves, engines = simulate_curves(
@@ -71,12 +78,19 @@ def add_mixes(
         progress=progress,
     )
     metadata = profile.metadata
+    kept = {key: curve for key, curve in profile.curves.items() if key[2] not in own}
     update = {
         "mixes": (*metadata.mixes, *mixes_of(own, cut_points)),
-        "engine_options": (*metadata.engine_options, *engines),
+        "engine_options": (*(e for e in metadata.engine_options if e.request_class not in own), *engines),
         "provenance": (*metadata.provenance, *_provenance(own, simulation, source, licence)),
     }
-    return replace(profile, metadata=metadata.model_copy(update=update), curves={**profile.curves, **curves}, sha256="")
+    return replace(profile, metadata=metadata.model_copy(update=update), curves={**kept, **curves}, sha256="")
+
+
+def _classes(lengths: Lengths, cut_points: CutPoints) -> dict[str, Lengths]:
+    """Return the lengths of each class of which there are enough requests."""
+    own = {name: lengths.of_class(name, cut_points) for name in REQUEST_CLASSES}
+    return {name: part for name, part in own.items() if part.weight.sum() >= FEWEST_OF_CLASS}
 
 
 def _means(profile: Profile) -> tuple[PhaseModel, Simulation]:
@@ -133,7 +147,7 @@ def _check_gaps(own: Mapping[str, Lengths]) -> None:
 def _provenance(
     own: Mapping[str, Lengths], simulation: Simulation, source: str, licence: str
 ) -> tuple[Provenance, Provenance]:
-    names = ", ".join(own)
+    names, mixes = ", ".join(own), ", ".join(name for name in own if name.startswith(MIX_PREFIX))
     return (
         Provenance(
             quantity=f"load.csv, mix.csv: power and latencies of {names}",
@@ -142,5 +156,5 @@ def _provenance(
             licence=f"Apache-2.0; lengths: {licence}",
             note=f"{simulation.requests_per_level:,} requests a level, twice as many for the whole mix.",
         ),
-        Provenance(quantity=f"mixes: shares of {names}", basis="measured", source=source, licence=licence),
+        Provenance(quantity=f"mixes: shares of {mixes}", basis="measured", source=source, licence=licence),
     )

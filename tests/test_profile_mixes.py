@@ -9,6 +9,7 @@ from mix_builders import SIMULATION, simulated
 
 from dynaopt.errors import InvalidInputError
 from dynaopt.lengths import Lengths, service_lengths, workload_lengths
+from dynaopt.phase_model import PhaseModel
 from dynaopt.profile import ClassCuts, LoadCurve, Profile
 from dynaopt.profile_build import simulate_curves
 from dynaopt.profile_io import read_profile, write_profile
@@ -51,6 +52,11 @@ def steps() -> list[tuple[int, int, str]]:
 def new(old: Profile, steps: list[tuple[int, int, str]]) -> Profile:
     """Return the profile with a mix of ten requests, six of them SS."""
     return add_mixes(old, OWN, "own", **ORIGIN, progress=lambda *step: steps.append(step))
+
+
+def _model(profile: Profile) -> PhaseModel:
+    assert profile.phase_model is not None
+    return profile.phase_model
 
 
 def _same(one: LoadCurve, other: LoadCurve) -> bool:
@@ -97,6 +103,20 @@ def test_progress_counts_every_curve(new: Profile, steps: list[tuple[int, int, s
     """Tests that eight curves are counted and named."""
     assert [step[:2] for step in steps] == [(n, 8) for n in range(1, 9)]
     assert steps[0][2] == "ALL-own on TP2 at 1000 MHz"
+
+
+def test_classes_are_taken_anew_where_there_are_enough(one: Profile) -> None:
+    """Tests 600 SS requests of 100 and 20 tokens, whose curve is made anew, and 99 of MS, whose curve stays."""
+    own = _lengths((100, 20, 600.0), (500, 50, 99.0))
+    new = add_mixes(one, own, "own", **ORIGIN, classes=True)
+    assert new.curve(4, 2000, "MS") is one.curve(4, 2000, "MS")
+    made, _ = simulate_curves(SIMULATION, _model(one), [(4, 2000)], {"SS": own.of_class("SS", TABLE_IV)}, TABLE_IV)
+    assert _same(new.curve(4, 2000, "SS"), made[4, 2000, "SS"])
+    names = [(o.tp, o.frequency_mhz, o.request_class) for o in new.metadata.engine_options]
+    assert len(names) == len(set(names))
+    curves, shares = new.metadata.provenance[-2:]
+    assert "SS, ALL-own" in curves.quantity
+    assert "SS" not in shares.quantity
 
 
 def test_the_new_profile_can_be_read_again(new: Profile, tmp_path: Path) -> None:
