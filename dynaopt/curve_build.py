@@ -109,7 +109,9 @@ def _observe(run: Run, workload: Workload) -> FloatArray:
     """Return power, TTFT P50 and P99, TBT P50 and P99; and for a mix the P99 TTFT and TBT of each class in turn."""
     values = [run.power_w]
     values += [run.ttft_quantile_s(q) for q in (0.5, 0.99)]
-    values += [run.tbt_quantile_s(0.5), run.kept_tbt_s(0.99)]
+    # Requests that decode alone have gaps as good as equal: there the median of all gaps can be a hair above.
+    median_gap_s = run.tbt_quantile_s(0.5)
+    values += [median_gap_s, max(median_gap_s, run.kept_tbt_s(0.99))]
     if workload.name.startswith(MIX_PREFIX):
         input_length, output_length = (np.array([c[i] for c in workload.classes])[run.group] for i in (0, 1))
         has_gaps = ~np.isnan(run.tail_gap_s)

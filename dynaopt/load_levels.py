@@ -56,7 +56,8 @@ class Limits:
     load_tolerance
         By what share of the load it may do so earlier or later.
     max_measured
-        Most loads to measure up to the last.
+        Most loads to measure up to the last; where lines still miss something then, and there is room for levels, twice
+        as many.
     """
 
     stop: FloatArray
@@ -109,15 +110,16 @@ def sample_curve(measure: Measure, unloaded: FloatArray, limits: Limits, *, gues
     last = rounded(find_last(passes, guess, step=_LAST_STEP, within=_LAST_WITHIN), _DIGITS)
     for share in _FIRST_SHARES:
         at(last * share)
-    levels = _up_to(seen, last)
-    while len(levels.loads) < limits.max_measured:
-        load = _next_load(levels, limits)
-        if load is None:
-            break
-        at(load)
+    for most in (limits.max_measured, 2 * limits.max_measured):
         levels = _up_to(seen, last)
-    kept = fewest_levels(levels, limits)
-    return Levels(levels.loads[kept], levels.values[kept])
+        while len(levels.loads) < most and (load := _next_load(levels, limits)) is not None:
+            at(load)
+            levels = _up_to(seen, last)
+        kept = fewest_levels(levels, limits)
+        chosen = Levels(levels.loads[kept], levels.values[kept])
+        if np.all(left_out_errors(chosen, limits) <= limits.tolerance):
+            break
+    return chosen
 
 
 def find_last(passes: Callable[[float], bool], guess: float, *, step: float, within: float) -> float:

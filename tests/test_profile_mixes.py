@@ -160,8 +160,8 @@ def test_curves_are_those_that_building_gives(one: Profile) -> None:
 
 
 def test_a_configuration_that_cannot_hold_a_request_has_no_curve(old: Profile) -> None:
-    """Tests 10,000 tokens, more than the KV cache of TP2: the whole and its L part are on TP4 alone."""
-    new = add_mixes(old, _lengths((100, 20, 9.0), (9900, 100, 1.0)), "long", **ORIGIN)
+    """Tests 50,000 tokens, more than the KV cache of TP2: the whole and its L part are on TP4 alone."""
+    new = add_mixes(old, _lengths((100, 20, 9.0), (49_900, 100, 1.0)), "long", **ORIGIN)
     added = set(new.curves) - set(old.curves)
     on_both = {(2, 1000, "ALL-long-S"), (4, 2000, "ALL-long-S")}
     assert added == {*on_both, (4, 2000, "ALL-long"), (4, 2000, "ALL-long-L")}
@@ -223,6 +223,6 @@ def test_requests_of_single_tokens_are_refused(old: Profile) -> None:
 
 
 def test_a_request_that_fits_nowhere_is_refused(old: Profile) -> None:
-    """Tests a prompt of a million tokens against the 445,556 of TP4."""
-    with pytest.raises(InvalidInputError, match=r"at most 445,556 tokens, .* got one of 1,000,020"):
+    """Tests a prompt of a million tokens against the 506,054 of TP4."""
+    with pytest.raises(InvalidInputError, match=r"at most 506,054 tokens, .* got one of 1,000,020"):
         add_mixes(old, _lengths((100, 20, 9.0), (1_000_000, 20, 1.0)), "own", **ORIGIN)
