@@ -25,10 +25,11 @@ from dynaopt.workload import Workload, make_workload
 Progress = Callable[[int, int, str], None]
 Positive = Annotated[int, Field(gt=0)]
 
-# How many requests tell one token budget from another (in a mix each class must have some), and the objectives that
-# they are held to in turn.
-_BUDGET_REQUESTS = 4000
-_BUDGET_REQUESTS_IN_MIX = 12_000
+# How many requests tell one token budget from another: a share of those of a level, more in a mix, of which each class
+# must have some; and the objectives that they are held to in turn.
+_BUDGET_SHARE = 0.2
+_BUDGET_SHARE_IN_MIX = 0.6
+_FEWEST_FOR_BUDGET = 1000
 _SLO_SCALES = (1.0, 2.0, 4.0)
 
 
@@ -246,7 +247,8 @@ def _build_one(
     workload = draw(simulation.requests_per_level * (2 if is_whole_mix else 1))
     if workload.longest_tokens > model.kv_capacity_tokens(tp):
         return None
-    few = _BUDGET_REQUESTS_IN_MIX if name.startswith(MIX_PREFIX) else _BUDGET_REQUESTS
+    share = _BUDGET_SHARE_IN_MIX if name.startswith(MIX_PREFIX) else _BUDGET_SHARE
+    few = max(_FEWEST_FOR_BUDGET, round(share * simulation.requests_per_level))
     budget = _choose_budget(simulation, model, tp, frequency_mhz, draw(few))
     options = EngineOptions(
         tp=tp,
