@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dynaopt.curve_limits import NUM_VALUES, curve_limits, latency_bounds
-from dynaopt.instance_engine import Engine
 from dynaopt.instance_simulator import Run, serve
+from dynaopt.instance_state import Engine
 from dynaopt.load_levels import Levels, Limits, fewest_levels, find_last, rounded, sample_curve
 from dynaopt.profile import LoadCurve
 from dynaopt.request_class import MIX_PREFIX

@@ -18,21 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from dynaopt import deadline_queue, instance_engine, phase_model
-from dynaopt.instance_engine import (
-    BUSY_J,
-    IDLE_J,
-    ITERATION,
-    MAX_LEAP,
-    Engine,
-    Fleet,
-    Record,
-    Slots,
-    advance,
-    enqueue,
-    make_fleet,
-    make_slots,
-)
+from dynaopt import deadline_queue, instance_engine, instance_state, phase_model, token_gaps
+from dynaopt.instance_engine import MAX_LEAP, advance, enqueue
+from dynaopt.instance_state import BUSY_J, IDLE_J, ITERATION, Engine, Fleet, Record, Slots, make_fleet, make_slots
 from dynaopt.jit import sources_digest
 from dynaopt.phase_model import PhaseModel
 from dynaopt.token_gaps import GAPS_PER_SLOW_ONE
@@ -252,4 +240,4 @@ def _make_serve(digest: str) -> _Serve:
     return cast(_Serve, serve)
 
 
-_serve = _make_serve(sources_digest(deadline_queue, instance_engine, phase_model))
+_serve = _make_serve(sources_digest(deadline_queue, instance_engine, instance_state, phase_model, token_gaps))

@@ -12,12 +12,15 @@ from numba.experimental import structref
 from dynaopt import (
     deadline_queue,
     instance_engine,
+    instance_state,
     phase_model,
     replay_router,
     replay_state,
     replay_surge,
+    token_gaps,
 )
-from dynaopt.instance_engine import WAITING, enqueue
+from dynaopt.instance_engine import enqueue
+from dynaopt.instance_state import WAITING
 from dynaopt.jit import sources_digest
 from dynaopt.replay_router import bring_to, latest_s, next_instance, next_pool, soonest, take_turn, wait_if_sent_s
 from dynaopt.replay_state import (
@@ -195,5 +198,14 @@ def _make_kernel(digest: str) -> RunWindow:
 
 
 run_window = _make_kernel(
-    sources_digest(deadline_queue, instance_engine, phase_model, replay_router, replay_state, replay_surge)
+    sources_digest(
+        deadline_queue,
+        instance_engine,
+        instance_state,
+        phase_model,
+        replay_router,
+        replay_state,
+        replay_surge,
+        token_gaps,
+    )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynaopt.instance_engine import BUSY_J, IDLE_J, ITERATION, NOW_S, SEQUENCES, WAITING
+from dynaopt.instance_state import BUSY_J, IDLE_J, ITERATION, NOW_S, SEQUENCES, WAITING
 from dynaopt.profile import Profile, slo_rates_rps
 from dynaopt.replay_engine import DONE, NEEDS_SLOTS, run_window
 from dynaopt.replay_engines import EngineTable

@@ -12,19 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dynaopt.instance_engine import (
-    BATCH,
-    CONTEXT,
-    MAX_LEAP,
-    NOW_S,
-    PROMPT_TOKENS,
-    RESERVED,
-    SEQUENCES,
-    STARTED,
-    WAITING,
-    Engine,
-    advance,
-)
+from dynaopt.instance_engine import MAX_LEAP, advance
+from dynaopt.instance_state import BATCH, CONTEXT, NOW_S, PROMPT_TOKENS, RESERVED, SEQUENCES, STARTED, WAITING, Engine
 from dynaopt.phase_model import iteration
 from dynaopt.replay_state import Instances, Pools, World
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dynaopt.instance_engine import Fleet, Record, Slots, make_fleet, make_slots
+from dynaopt.instance_state import Fleet, Record, Slots, make_fleet, make_slots
 from dynaopt.request_class import REQUEST_CLASSES
 
 FloatArray = npt.NDArray[np.float64]

@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit
 
 from dynaopt.deadline_queue import remove
-from dynaopt.instance_engine import PROMPT_TOKENS, RESERVED, SEQUENCES, STARTED, WAITING, enqueue
+from dynaopt.instance_engine import enqueue
+from dynaopt.instance_state import PROMPT_TOKENS, RESERVED, SEQUENCES, STARTED, WAITING
 from dynaopt.replay_router import expected_s, has_room, latest_s, soonest
 from dynaopt.replay_state import CLOCK_UPS, RESTEERED, SQUASHED, World
 
