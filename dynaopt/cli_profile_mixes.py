@@ -28,6 +28,10 @@ def mixes_command(
     classes: Annotated[
         bool, typer.Option("--classes", help="Take the curves of the nine classes anew, too, with the trace's lengths.")
     ] = False,
+    requests: Annotated[
+        int | None,
+        typer.Option("--requests", metavar="N", min=100, help="In the simulation of a load; the profile's by default."),
+    ] = None,
     licence: Annotated[
         str, typer.Option("--licence", metavar="TEXT", help="Under which the trace may be used.")
     ] = "as the trace's",
@@ -52,6 +56,7 @@ def mixes_command(
             source=f"{told.file_name} (SHA-256 {told.sha256}), {told}",
             licence=licence,
             classes=classes,
+            requests_per_level=requests,
             seed=seed,
             workers=processes,
             progress=progress,

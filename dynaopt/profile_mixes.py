@@ -28,6 +28,7 @@ def add_mixes(
     source: str,
     licence: str,
     classes: bool = False,
+    requests_per_level: int | None = None,
     seed: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
@@ -48,6 +49,9 @@ def add_mixes(
     classes
         Whether the curves of the nine classes are taken anew, too, with the lengths of these requests; those of which
         there are fewer than `FEWEST_OF_CLASS` stay as they are. Without it mixes and classes may have other lengths.
+    requests_per_level
+        Requests in the simulation of one load; as many as for the profile's own curves by default. Fewer are quicker,
+        and rougher.
     seed
         Seed of every draw.
     workers
@@ -62,6 +66,8 @@ def add_mixes(
         fits into the KV cache of no configuration, or hardly a request has a second token.
     """
     model, simulation = _means(profile)
+    if requests_per_level is not None:
+        simulation = simulation.model_copy(update={"requests_per_level": requests_per_level})
     cut_points = profile.cut_points
     mixes = whole_and_parts(_new_name(profile, name), lengths, cut_points)
     own = {**(_classes(lengths, cut_points) if classes else {}), **mixes}

@@ -119,6 +119,16 @@ def test_classes_are_taken_anew_where_there_are_enough(one: Profile) -> None:
     assert "SS" not in shares.quantity
 
 
+def test_fewer_requests_make_rougher_curves(one: Profile) -> None:
+    """Tests 200 requests a level instead of the profile's 100: what was asked for is what is told."""
+    own = _lengths((100, 20, 1.0))
+    new = add_mixes(one, own, "own", **ORIGIN, requests_per_level=200)
+    assert "200 requests a level" in new.metadata.provenance[-2].note
+    assert new.metadata.simulation == one.metadata.simulation
+    usual = add_mixes(one, own, "own", **ORIGIN)
+    assert not _same(new.curve(4, 2000, "ALL-own"), usual.curve(4, 2000, "ALL-own"))
+
+
 def test_the_new_profile_can_be_read_again(new: Profile, tmp_path: Path) -> None:
     """Tests that what is written passes every check of reading, and can take another mix."""
     write_profile(new, tmp_path)
