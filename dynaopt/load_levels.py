@@ -30,6 +30,8 @@ _LAST_STEP = 1.05
 # Of the tolerance in load: gaps narrower than the first are not split, and beside a jump a level stands at the second.
 _CLOSEST = 0.5
 _BESIDE = 0.8
+# A jump at no load at all would draw levels towards it for ever: gaps narrower than this share of the last load stay.
+_LEAST_GAP = 1e-7
 # A level more costs 1; each miss costs as much as some, by a tenth of the tolerance one more, and large ones far more.
 _LEVELS_PER_MISS = 3.0
 _LEVELS_PER_TOLERANCE = 10.0
@@ -262,8 +264,8 @@ def _next_load(levels: Levels, limits: Limits) -> float | None:
         value = int(np.argmax(errors[inner]))
         gap, other = (inner, inner + 1) if changes[inner, value] > changes[inner + 1, value] else (inner + 1, inner)
         load, step = loads[inner + 1], limits.load_tolerance * loads[inner + 1]
-        if loads[gap + 1] - loads[gap] > 2 * _CLOSEST * step:
+        if loads[gap + 1] - loads[gap] > max(2 * _CLOSEST * step, _LEAST_GAP * loads[-1]):
             return float(0.5 * (loads[gap] + loads[gap + 1]))
-        if loads[other + 1] - loads[other] > step:
+        if loads[other + 1] - loads[other] > max(step, _LEAST_GAP * loads[-1]):
             return float(load + _BESIDE * (step if other > gap else -step))
     return None

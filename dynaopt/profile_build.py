@@ -245,7 +245,7 @@ def _build_one(
 
     is_whole_mix = name.startswith(MIX_PREFIX) and not is_part(name)
     workload = draw(simulation.requests_per_level * (2 if is_whole_mix else 1))
-    if workload.longest_tokens > model.kv_capacity_tokens(tp):
+    if lengths.longest_tokens > model.kv_capacity_tokens(tp):
         return None
     share = _BUDGET_SHARE_IN_MIX if name.startswith(MIX_PREFIX) else _BUDGET_SHARE
     few = max(_FEWEST_FOR_BUDGET, round(share * simulation.requests_per_level))

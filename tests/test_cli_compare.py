@@ -85,13 +85,13 @@ def test_rates_may_be_scaled(trace: Path, tmp_path: Path, capsys: pytest.Capture
 
 
 def test_what_does_not_fit_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Tests a MultiPool that needs more than 176 GPUs: exit code 0, its violations and a note."""
-    told = compare(capsys, *HOUR, "--gpus", "176", "--policies", "multi-pool,plan", "--out", str(tmp_path))
+    """Tests a MultiPool that needs more than 144 GPUs: exit code 0, its violations and a note."""
+    told = compare(capsys, *HOUR, "--gpus", "144", "--policies", "multi-pool,plan", "--out", str(tmp_path))
     multi, plan = told["policies"]
     assert (multi["fits"], multi["is_right"], plan["fits"]) == (False, True, True)
     assert {v["kind"] for v in multi["violations"]} == {"more GPUs than there are"}
-    assert told["notes"] == ["MultiPool needs 192 GPUs of 176; its energy is that of them all."]
-    assert multi["gpus_max"] == 192
+    assert told["notes"] == ["MultiPool needs 152 GPUs of 144; its energy is that of them all."]
+    assert multi["gpus_max"] == 152
 
 
 def test_a_policy_that_cannot_serve_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,18 +41,39 @@ def test_a_trace_becomes_mixes_that_a_comparison_takes(
     told = capsys.readouterr()
     assert "ALL-mine: SS 80.00%, LS 20.00%\nALL-mine-S: SS 100.00%\nALL-mine-L: LS 100.00%\n" in told.out
     assert told.out.splitlines()[-1].startswith(f"{out}: Profile(tiny")
-    assert "note: ALL-mine has no curve on TP2: a request exceeds its KV cache" in told.err
-    assert "ALL-mine-S has no curve" not in told.err
+    assert "has no curve" not in told.err
     digest = hashlib.sha256(trace.read_bytes()).hexdigest()
     shares = read_profile(out).metadata.provenance[-1]
     assert shares.source == f"mine.csv (SHA-256 {digest}), 600 requests, 3 pairs of lengths"
     assert shares.licence == "as the trace's"
     assert len(read_profile(folder).metadata.mixes) == 1
-    words = ["compare", str(trace), "--profile", str(out), "--policies", "one-mixed-pool,input-pools"]
+    words = [
+        "compare",
+        str(trace),
+        "--profile",
+        str(out),
+        "--policies",
+        "one-mixed-pool,input-pools",
+        "--slo-scale",
+        "30",
+    ]
     assert main([*words, "--out", str(tmp_path / "compared"), "--json"]) == 0
     compared = json.loads(capsys.readouterr().out)
     assert [policy["num_violations"] for policy in compared["policies"]] == [0, 0]
     assert compared["notes"] == []
+
+
+def test_a_degree_without_room_is_told(
+    folder: Path, trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tests a request of 45,009 tokens, more than the 42,517 of TP2's KV cache: told of the whole and of its L part."""
+    trace.write_text(trace.read_text().replace(",9500,", ",45000,", 1))
+    words = ["profile", "mixes", str(folder), "--trace", str(trace), "--workers", "1", "--out", str(tmp_path / "new")]
+    assert main(words) == 0
+    told = capsys.readouterr().err
+    assert "note: ALL-mine has no curve on TP2: a request exceeds its KV cache" in told
+    assert "note: ALL-mine-L has no curve on TP2" in told
+    assert "ALL-mine-S has no curve" not in told
 
 
 def test_what_was_typed_is_passed_on(folder: Path, trace: Path, tmp_path: Path, monkeypatch) -> None:

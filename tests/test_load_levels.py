@@ -228,7 +228,7 @@ class TestSampleCurve:
         assert values[-1, 0] <= 3
 
     def test_no_more_is_measured_than_allowed(self) -> None:
-        """Tests that a curve that bends everywhere ends the refinement at its limit."""
+        """Tests that a curve that bends everywhere ends the refinement at twice its limit."""
         tried: list[float] = []
 
         def measure(load: float) -> np.ndarray:
@@ -237,7 +237,18 @@ class TestSampleCurve:
 
         limits = replace(_limits(stop=12.0), max_measured=30)
         sample_curve(measure, np.array([2.0]), limits, guess=9.0)
-        assert len(tried) <= limits.max_measured + 20
+        assert 2 * limits.max_measured <= len(tried) <= 2 * limits.max_measured + 20
+
+    def test_jump_at_no_load_does_not_draw_levels_for_ever(self) -> None:
+        """Tests a value that is 1 without load and 2 with any: the jump is approached, and then left alone."""
+        tried: list[float] = []
+
+        def measure(load: float) -> np.ndarray:
+            tried.append(load)
+            return np.array([2 + 0.5 * load])
+
+        sample_curve(measure, np.array([1.0]), _limits(stop=3.0), guess=2.0)
+        assert 1e-8 < min(tried) < 1e-3
 
     def test_noise_does_not_draw_levels_for_ever(self) -> None:
         """Tests 5 % of noise: gaps narrower than a tenth of a per cent of the load are not split any more."""

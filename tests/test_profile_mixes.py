@@ -106,10 +106,10 @@ def test_progress_counts_every_curve(new: Profile, steps: list[tuple[int, int, s
 
 
 def test_classes_are_taken_anew_where_there_are_enough(one: Profile) -> None:
-    """Tests 600 SS requests of 100 and 20 tokens, whose curve is made anew, and 99 of MS, whose curve stays."""
-    own = _lengths((100, 20, 600.0), (500, 50, 99.0))
+    """Tests 600 SS requests of 100 and 20 tokens, whose curve is made anew, and 99 of LL, whose curve stays."""
+    own = _lengths((100, 20, 600.0), (1500, 400, 99.0))
     new = add_mixes(one, own, "own", **ORIGIN, classes=True)
-    assert new.curve(4, 2000, "MS") is one.curve(4, 2000, "MS")
+    assert new.curve(4, 2000, "LL") is one.curve(4, 2000, "LL")
     made, _ = simulate_curves(SIMULATION, _model(one), [(4, 2000)], {"SS": own.of_class("SS", TABLE_IV)}, TABLE_IV)
     assert _same(new.curve(4, 2000, "SS"), made[4, 2000, "SS"])
     names = [(o.tp, o.frequency_mhz, o.request_class) for o in new.metadata.engine_options]
