@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from dynaopt.cli_build_options import BuildWorkers, OverwriteProfile, Seed, checked_workers
 from dynaopt.console import StepProgress
+from dynaopt.lengths import Lengths
 from dynaopt.profile import Profile
 from dynaopt.profile_io import read_profile, write_profile
-from dynaopt.profile_mixes import add_mixes
+from dynaopt.profile_mixes import FEWEST_OF_CLASS, add_mixes
+from dynaopt.request_class import REQUEST_CLASSES, CutPoints, is_promotable
 from dynaopt.trace_lengths import trace_lengths
 from dynaopt.trace_source import find_trace
 
@@ -63,6 +67,8 @@ def mixes_command(
         )
     write_profile(new, out)
     _tell(out, old, new)
+    if classes:
+        _tell_promotions(told.lengths, old.cut_points)
 
 
 def _tell(out: Path, old: Profile, new: Profile) -> None:
@@ -74,3 +80,18 @@ def _tell(out: Path, old: Profile, new: Profile) -> None:
             typer.echo(f"note: {mix.name} has no curve on {degrees}: a request exceeds its KV cache", err=True)
         typer.echo(f"{mix.name}: " + ", ".join(f"{c} {share:.2%}" for c, share in mix.shares.items()))
     typer.echo(f"{out}: {new}")
+
+
+def _tell_promotions(lengths: Lengths, cut_points: CutPoints) -> None:
+    """Tell where a request that is promoted would be longer than those whose curve it is then served by."""
+    own = {
+        c: part for c in REQUEST_CLASSES if (part := lengths.of_class(c, cut_points)).weight.sum() >= FEWEST_OF_CLASS
+    }
+    inputs = {c: float(np.average(part.input_tokens, weights=part.weight)) for c, part in own.items()}
+    pairs = [(c, p) for c, p in product(inputs, inputs) if is_promotable(c, p) and inputs[p] < inputs[c]]
+    for c, p in pairs:
+        typer.echo(
+            f"warning: inputs of {p} have {inputs[p]:,.0f} tokens on average, those of {c} {inputs[c]:,.0f}: "
+            f"a plan that promotes {c} to {p} may break its objectives; replay it",
+            err=True,
+        )

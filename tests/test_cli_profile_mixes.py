@@ -115,3 +115,17 @@ def test_what_cannot_be_is_told_in_a_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     assert not (tmp_path / "new").exists()
+
+
+def test_a_promotion_to_shorter_inputs_is_warned_of(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tests 150 SS of 200 input tokens and 150 SM of 100: with --classes promoting SS to SM is warned of."""
+    rows = [f"2023-11-16 18:{n // 60:02d}:{n % 60:02d},{200 - 100 * (n % 2)},{20 + 130 * (n % 2)}" for n in range(300)]
+    path = tmp_path / "short.csv"
+    path.write_text("\n".join(["TIMESTAMP,ContextTokens,GeneratedTokens", *rows, ""]))
+    words = ["profile", "mixes", str(folder), "--trace", str(path), "--workers", "1", "--out", str(tmp_path / "new")]
+    assert main([*words, "--classes"]) == 0
+    told = capsys.readouterr().err
+    assert "warning: inputs of SM have 100 tokens on average, those of SS 200" in told
+    assert told.count("warning: inputs") == 1
