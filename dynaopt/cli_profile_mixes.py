@@ -14,8 +14,8 @@ from dynaopt.console import StepProgress
 from dynaopt.lengths import Lengths
 from dynaopt.profile import Profile
 from dynaopt.profile_io import read_profile, write_profile
-from dynaopt.profile_mixes import FEWEST_OF_CLASS, add_mixes
-from dynaopt.request_class import REQUEST_CLASSES, CutPoints, is_promotable
+from dynaopt.profile_mixes import add_mixes, classes_told
+from dynaopt.request_class import CutPoints, is_promotable
 from dynaopt.trace_lengths import trace_lengths
 from dynaopt.trace_source import find_trace
 
@@ -84,9 +84,7 @@ def _tell(out: Path, old: Profile, new: Profile) -> None:
 
 def _tell_promotions(lengths: Lengths, cut_points: CutPoints) -> None:
     """Tell where a request that is promoted would be longer than those whose curve it is then served by."""
-    own = {
-        c: part for c in REQUEST_CLASSES if (part := lengths.of_class(c, cut_points)).weight.sum() >= FEWEST_OF_CLASS
-    }
+    own = classes_told(lengths, cut_points)
     inputs = {c: float(np.average(part.input_tokens, weights=part.weight)) for c, part in own.items()}
     pairs = [(c, p) for c, p in product(inputs, inputs) if is_promotable(c, p) and inputs[p] < inputs[c]]
     for c, p in pairs:

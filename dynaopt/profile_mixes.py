@@ -70,7 +70,7 @@ def add_mixes(
         simulation = simulation.model_copy(update={"requests_per_level": requests_per_level})
     cut_points = profile.cut_points
     mixes = whole_and_parts(_new_name(profile, name), lengths, cut_points)
-    own = {**(_classes(lengths, cut_points) if classes else {}), **mixes}
+    own = {**(classes_told(lengths, cut_points) if classes else {}), **mixes}
     _check_longest(profile, model, lengths)
     _check_gaps(own)
     curves, engines = simulate_curves(
@@ -93,8 +93,16 @@ def add_mixes(
     return replace(profile, metadata=metadata.model_copy(update=update), curves={**kept, **curves}, sha256="")
 
 
-def _classes(lengths: Lengths, cut_points: CutPoints) -> dict[str, Lengths]:
-    """Return the lengths of each class of which there are enough requests."""
+def classes_told(lengths: Lengths, cut_points: CutPoints) -> dict[str, Lengths]:
+    """Return the lengths of each class of which there are enough requests, at least `FEWEST_OF_CLASS`.
+
+    Parameters
+    ----------
+    lengths
+        Of requests of all classes, weighted by their number.
+    cut_points
+        Where classes are cut.
+    """
     own = {name: lengths.of_class(name, cut_points) for name in REQUEST_CLASSES}
     return {name: part for name, part in own.items() if part.weight.sum() >= FEWEST_OF_CLASS}
 

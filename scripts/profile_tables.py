@@ -17,16 +17,9 @@ from dynaopt import read_profile
 from dynaopt.phase_model import PhaseModel, iteration
 from dynaopt.profile import Profile
 from dynaopt.profile_build import read_build_spec
+from dynaopt.profile_io import list_profiles
 from dynaopt.slo import Slo
 
-NAMES = (
-    "llama2-70b-h100",
-    "llama2-70b-a100",
-    "bloom-176b-h100",
-    "bloom-176b-a100",
-    "llama-3.1-70b-h100",
-    "llama-3.1-70b-b200",
-)
 PROMPTS = (512, 2048)
 BATCHES = (8, 64, 256)
 CONTEXT_TOKENS = 500.0
@@ -37,7 +30,7 @@ EVERY = 2
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME")
+    parser.add_argument("names", nargs="*", default=list_profiles(), metavar="NAME")
     parser.add_argument("--phase", action="store_true", help="tell of the phase model, too")
     options = parser.parse_args()
     for name in options.names:
