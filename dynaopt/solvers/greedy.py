@@ -106,7 +106,7 @@ class Greedy:
         bound_w = max(0.0, sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True)))
         if any(answer.chosen is None for answer in answers):
             return None, bound_w
-        allocation = _allocation(problem, groups, answers)
+        allocation = allocation_of(problem, groups, answers)
         return allocation, min(bound_w * (1 - ROUNDING), allocation.objective_w)
 
     def _pools(self, problem: Problem, group: Group, deadline_s: float) -> Pools:
@@ -116,7 +116,18 @@ class Greedy:
         return SparePools(group, self._room, reserve, deadline_s)
 
 
-def _allocation(problem: Problem, groups: list[Group], answers: list[GroupAnswer]) -> Allocation:
+def allocation_of(problem: Problem, groups: list[Group], answers: list[GroupAnswer]) -> Allocation:
+    """Write the answers of all groups as an allocation; what is left of a limit that must be used up idles.
+
+    Parameters
+    ----------
+    problem
+        What was solved.
+    groups
+        As `groups_of` gives them.
+    answers
+        One for each group, with instances.
+    """
     loads: list[Load] = []
     flows: list[tuple[int, int, float]] = []
     for group, answer in zip(groups, answers, strict=True):
