@@ -37,7 +37,9 @@ STORED = Path(__file__).parent / "results" / "forecast_regret.csv"
 KEY = ["week", "windows", "forecaster", "quantile"]
 
 
-def run(week: str, windows: int | None, forecaster: str, quantile: float | None, keep: Path | None) -> dict[str, object]:
+def run(
+    week: str, windows: int | None, forecaster: str, quantile: float | None, keep: Path | None
+) -> dict[str, object]:
     """Run one policy over a week and return its row."""
     profile = dynaopt.read_profile("llama2-70b-h100")
     demand = dynaopt.read_demand(f"azure-2024-{week}")

@@ -24,6 +24,7 @@ from dynaopt import (
     cli_profile,
     cli_replay,
     cli_report,
+    cli_rolling,
     cli_trace,
 )
 from dynaopt.cli_errors import INTERRUPTED, USAGE_ERROR, fail
@@ -42,6 +43,7 @@ app.command("pareto")(cli_pareto.pareto_command)
 app.command("compare")(cli_compare.compare_command)
 app.command("bench")(cli_bench.bench_command)
 app.command("replay")(cli_replay.replay_command)
+app.command("rolling")(cli_rolling.rolling_command)
 app.command("report")(cli_report.report_command)
 app.add_typer(cli_profile.app, name="profile")
 app.add_typer(cli_trace.app, name="trace")

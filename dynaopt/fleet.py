@@ -144,7 +144,7 @@ class Fleet:
         """
         free = self._freely(window)
         needed = None if free is None else self._counts(free.allocation)
-        if free is not None and (needed == counts).all():
+        if free is not None and needed is not None and np.array_equal(needed, counts):
             return free
         found = self._try(window, counts, 1.0, self.cluster.headroom)
         if free is not None and needed is not None and (needed <= counts).all():

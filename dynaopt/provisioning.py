@@ -10,11 +10,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from dynaopt.fleet import Fleet, IntArray
 from dynaopt.problem import WindowDemand
 from dynaopt.profile import Profile
-
-import numpy as np
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

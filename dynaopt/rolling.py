@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def roll(
     first: int = 1,
     slo: Slo | None = None,
     progress: ProgressCallback | None = None,
-    **cluster: object,
+    **cluster: Any,
 ) -> RollingResult:
     """Run a cluster through a demand that it does not know beforehand.
 
@@ -89,11 +90,15 @@ def roll(
     """
     case = make_case(demand, profile, slo=slo, **cluster)
     _check(demand, first, keep_windows)
-    chosen = get_forecaster(forecaster, history_of(demand, demand.models[0])) if isinstance(forecaster, str) else (
-        forecaster
+    chosen = (
+        get_forecaster(forecaster, history_of(demand, demand.models[0]))
+        if isinstance(forecaster, str)
+        else (forecaster)
     )
     fleet = Fleet(profile, case.slo, case.cluster)
-    kept = round(min(break_even_windows(profile, demand.window_s), _MOST_KEPT)) if keep_windows is None else keep_windows
+    kept = (
+        round(min(break_even_windows(profile, demand.window_s), _MOST_KEPT)) if keep_windows is None else keep_windows
+    )
     plans = KeepSpares(fleet, kept) if planner is None else planner(fleet)
     return _Roll(case, fleet, chosen, plans, None if chosen.name == ORACLE else quantile).run(first, progress)
 
@@ -236,5 +241,3 @@ def _check(demand: Demand, first: int, keep_windows: int | None) -> None:
         raise InvalidInputError("option first", expected=f"1 to {demand.num_windows - 1}", found=str(first))
     if keep_windows is not None and keep_windows < 0:
         raise InvalidInputError("option keep_windows", expected="at least 0", found=str(keep_windows))
-
-

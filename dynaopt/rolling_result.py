@@ -156,7 +156,9 @@ def _frames(records: Sequence[WindowRecord]) -> tuple[pd.DataFrame, pd.DataFrame
         for n, r in enumerate(records)
         for x in r.served.allocation.routes
     ]
-    return pd.DataFrame(groups, columns=["window", *group_names]), pd.DataFrame(routes, columns=["window", *route_names])
+    return pd.DataFrame(groups, columns=["window", *group_names]), pd.DataFrame(
+        routes, columns=["window", *route_names]
+    )
 
 
 def _windows(

@@ -8,10 +8,13 @@ of which none has been seen yet has no template, and the last window is repeated
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from dynaopt.forecasters.base import HOUR_S, Forecast, History
 from dynaopt.forecasters.simple import LastValue
 from dynaopt.profile import FloatArray
+
+BoolArray = npt.NDArray[np.bool_]
 
 _DAYS = 7
 _SATURDAY = 5
@@ -38,8 +41,8 @@ class Template:
         n = history.num_windows
         ahead = self._template(history, n, n + steps)
         peaks = np.full(steps, history.recent_peak_factor())
-        missing = np.isnan(ahead).any(axis=1)
-        if self._scaled and not missing.all():
+        missing: BoolArray = np.isnan(ahead).any(axis=1)
+        if self._scaled and not bool(np.all(missing)):
             ahead = ahead * self._level(history)
         rates = np.where(missing[:, None], LastValue().forecast(history, steps).rates_rps, ahead)
         return Forecast(rates_rps=rates, peak_factors=peaks)
@@ -56,7 +59,10 @@ class Template:
     def _template(self, history: History, first: int, stop: int) -> FloatArray:
         """Return the template of windows first to stop, shape (stop - first, 9); NaN where there is none."""
         days = history.days(first, stop)
-        rows = [self._at(history, window, int(day) >= _SATURDAY) for window, day in zip(range(first, stop), days)]
+        rows = [
+            self._at(history, window, int(day) >= _SATURDAY)
+            for window, day in zip(range(first, stop), days, strict=True)
+        ]
         return np.array(rows)
 
     def _at(self, history: History, window: int, is_weekend: bool) -> FloatArray:
