@@ -58,7 +58,7 @@ class History:
     def days(self, first: int, stop: int) -> np.ndarray:
         """Return the day of the week of windows, 0 for Monday, shape (stop - first,); they may lie in the future."""
         offset_s = np.arange(first, stop) * self.window_s
-        days: np.ndarray = (self.first + pd.to_timedelta(offset_s, unit="s")).dayofweek.to_numpy()
+        days: np.ndarray = (self.first + pd.to_timedelta(offset_s, unit="s")).day_of_week.to_numpy()
         return days
 
     def recent_peak_factor(self) -> float:

@@ -41,7 +41,7 @@ class Template:
         n = history.num_windows
         ahead = self._template(history, n, n + steps)
         peaks = np.full(steps, history.recent_peak_factor())
-        missing: BoolArray = np.isnan(ahead).any(axis=1)
+        missing: BoolArray = np.asarray(np.isnan(ahead).any(axis=1))
         if self._scaled and not bool(np.all(missing)):
             ahead = ahead * self._level(history)
         rates = np.where(missing[:, None], LastValue().forecast(history, steps).rates_rps, ahead)
