@@ -17,6 +17,7 @@ DEFAULT_QUANTILE = 0.95
 FIRST_MARGIN = 1.2
 """What to multiply a forecast by while too few have been tried; an assumption."""
 _LEAST_TRIED = 24
+_LEAST_MEMORY = 96  # with long windows a few days have too few of them for a quantile
 
 
 class Margins:
@@ -31,7 +32,7 @@ class Margins:
     quantile
         Share of the past in which the margin would have sufficed; None for no margin at all.
     memory
-        Most forecasts to look back on.
+        Most forecasts to look back on; at least 96 are.
 
     Raises
     ------
@@ -42,7 +43,8 @@ class Margins:
     def __init__(self, weights: FloatArray, steps: int, quantile: float | None, memory: int) -> None:
         if quantile is not None and not 0 < quantile < 1:
             raise InvalidInputError("option quantile", expected="a number between 0 and 1", found=f"{quantile:g}")
-        self._weights, self._steps, self._quantile, self._memory = weights, steps, quantile, memory
+        self._weights, self._steps, self._quantile = weights, steps, quantile
+        self._memory = max(memory, _LEAST_MEMORY)
         self._foretold: list[FloatArray] = []
         self._came: list[float] = []
 

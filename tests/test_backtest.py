@@ -22,7 +22,7 @@ def test_errors_by_hand() -> None:
 
 def test_the_oracle_has_no_errors_and_all_coverage() -> None:
     """Tests that nothing is off, two steps ahead, and that its margins fall to 1 once they are learnt."""
-    history = make_history(list(np.random.default_rng(0).uniform(1, 9, 80)))
+    history = make_history(list(np.random.default_rng(0).uniform(1, 9, 120)))
     found = backtest(Perfect(history), history, np.ones(9), steps=2, first=30)
     assert (found.errors["mae_rps"] == 0).all()
     assert (found.coverage["coverage"] == 1).all()
