@@ -1,4 +1,4 @@
-"""Errors of every forecaster on both shipped weeks, from every window on: ``python benchmarks/forecast_backtest.py``."""
+"""Errors of every forecaster on both shipped weeks, from every window: ``python benchmarks/forecast_backtest.py``."""
 
 from __future__ import annotations
 
