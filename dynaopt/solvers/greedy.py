@@ -32,13 +32,16 @@ class Greedy:
     ----------
     max_nodes
         Nodes of the tree for each model, at most `hull.MAX_NODES`.
+    search_gap
+        Relative gap at which searches stop; None for the one that is asked for.
     """
 
     name = "greedy"
     proves = False
 
-    def __init__(self, max_nodes: int = FEW_NODES) -> None:
+    def __init__(self, max_nodes: int = FEW_NODES, search_gap: float | None = None) -> None:
         self._max_nodes = max_nodes
+        self._search_gap = search_gap
         self._room = Workspace()
 
     def solve(
@@ -52,7 +55,8 @@ class Greedy:
         started = time.perf_counter()
         deadline_s = np.inf if time_limit_s is None else started + time_limit_s
         cap_w = problem.cluster.power_cap_w or np.inf
-        allocation, bound_w, least_power_w = self._within_cap(problem, gap_tolerance, deadline_s)
+        search_gap = gap_tolerance if self._search_gap is None else self._search_gap
+        allocation, bound_w, least_power_w = self._within_cap(problem, search_gap, deadline_s)
         termination, reason = Termination.NO_SOLUTION_FOUND, "no allocation was found, nor a proof that there is none"
         if np.isinf(bound_w) or least_power_w > cap_w * (1 + ROUNDING):
             allocation, termination, reason = None, Termination.INFEASIBLE, explain(problem, deadline_s=deadline_s)
