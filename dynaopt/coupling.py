@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dynaopt.errors import InvalidInputError
 from dynaopt.profile import FloatArray, Profile
+from dynaopt.request_class import REQUEST_CLASSES
 
 IntArray = npt.NDArray[np.int64]
 
@@ -86,6 +87,20 @@ def _running(frame: pd.DataFrame) -> tuple[Running, ...]:
             raise InvalidInputError("initial instances", expected=f"a column '{column}'", found=found)
     sums = frame.groupby(["model", "tp"], sort=True)["num_instances"].sum()
     return tuple(Running(model=str(m), tp=int(tp), num_instances=int(n)) for (m, tp), n in sums.items())
+
+
+def initial_frame(coupling: Coupling) -> pd.DataFrame | None:
+    """Return what runs before the first window as `transitions.find_transitions` takes it; None where nothing is said.
+
+    Parameters
+    ----------
+    coupling
+        Which pool instances were in does not matter, for giving one to another pool is free; the first stands for all.
+    """
+    if coupling.initial is None:
+        return None
+    rows = [(row.model, REQUEST_CLASSES[0], row.tp, row.num_instances) for row in coupling.initial]
+    return pd.DataFrame(rows, columns=["model", "pool", "tp", "num_instances"])
 
 
 def start_up_windows(profile: Profile, window_s: float) -> int:

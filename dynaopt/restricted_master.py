@@ -14,10 +14,12 @@ e are instances that serve nothing; d drops a window, at a penalty that no sched
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
@@ -27,9 +29,14 @@ from dynaopt.link_rows import LinkRows, link_rows
 from dynaopt.profile import FloatArray
 from dynaopt.window_mixes import InstanceMix
 
+_LOG = logging.getLogger(__name__)
+
+STRETCH, OVERLAP = 192, 48
+"""Windows that are settled at a time in whole numbers, and those after them that are looked at: 16 and 4 hours."""
 PENALTY = 100.0
 """What dropping a window costs, in dearest windows."""
 
+BoolArray = npt.NDArray[np.bool_]
 Mixes = Sequence[Sequence[Sequence[InstanceMix]]]
 """The mixes of each model in each window."""
 
@@ -108,16 +115,19 @@ class RestrictedMaster:
         return program.duals(float(answer.fun), dual)
 
     def choose(self, mixes: Mixes, *, gap: float, time_limit_s: float) -> Choice:
-        """Find the best schedule made of some mixes.
+        """Find a schedule made of some mixes: a stretch of windows after the other in whole numbers.
+
+        Starts matter for a few hours at most, so that a stretch, solved with the hours after it, loses next to nothing
+        against all windows at once, and takes a second.
 
         Parameters
         ----------
         mixes
             The mixes.
         gap
-            Relative gap at which to stop.
+            Relative gap at which to stop with a stretch.
         time_limit_s
-            Seconds after which to stop with the best found.
+            Seconds after which to stop with the best found of a stretch.
 
         Raises
         ------
@@ -125,16 +135,37 @@ class RestrictedMaster:
             If HiGHS finds no schedule in that time.
         """
         program = _Program(self._links, self._linked, mixes)
-        answer = milp(
-            program.cost,
-            integrality=program.is_integer.astype(int),
-            bounds=Bounds(np.zeros(program.cost.size), program.most),
-            constraints=LinearConstraint(program.rows, np.where(program.equal, program.right, -np.inf), program.right),
-            options={"mip_rel_gap": gap, "time_limit": time_limit_s},
-        )
-        if answer.x is None:
-            raise SolverError(f"HiGHS found no schedule of the horizon: {answer.message}")
-        return program.choice(answer.x)
+        values = np.zeros(program.cost.size)
+        for first in range(0, self._links.num_windows, STRETCH):
+            past = program.column_window < first
+            active = ~past & (program.column_window < first + STRETCH + OVERLAP)
+            _LOG.debug("Whole numbers from window %d on.", first)
+            values[active] = _solve_stretch(program, values, past, active, gap, time_limit_s)
+        return program.choice(values)
+
+
+def _solve_stretch(
+    program: _Program, values: FloatArray, past: BoolArray, active: BoolArray, gap: float, time_limit_s: float
+) -> FloatArray:
+    """Return values of the active columns; past ones keep theirs, later ones do not matter yet."""
+    touched = np.asarray(abs(program.rows[:, active]).sum(axis=1)) > 0
+    later = np.asarray(abs(program.rows[:, ~(past | active)]).sum(axis=1)) > 0
+    kept = touched & ~(later & program.equal)
+    right = program.right[kept] - program.rows[kept][:, past] @ values[past]
+    answer = milp(
+        program.cost[active],
+        integrality=program.is_integer[active].astype(int),
+        bounds=Bounds(np.zeros(int(active.sum())), program.most[active]),
+        constraints=LinearConstraint(
+            program.rows[kept][:, active], np.where(program.equal[kept], right, -np.inf), right
+        ),
+        options={"mip_rel_gap": gap, "time_limit": time_limit_s},
+    )
+    if answer.x is None:
+        raise SolverError(f"HiGHS found no schedule of the horizon: {answer.message}")
+    whole = program.is_integer[active]
+    found: FloatArray = np.where(whole, answer.x.round(), answer.x)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,6 +212,9 @@ class _Program:
         cost = [dearest, np.full(t, PENALTY * m * self.scale), idle, linked.cost]
         most = [np.ones(columns.window.size + t), np.tile(_most_idle(links), t), linked.most]
         self.cost, self.most = np.concatenate(cost) / self.scale, np.concatenate(most)
+        self.column_window = np.concatenate(
+            [columns.window, np.arange(t), *[np.repeat(np.arange(t), k)] * 3, np.repeat(np.arange(t), m)]
+        )
         self.is_integer = np.arange(self.cost.size) < self.cost.size - t * m
         one = sparse.csr_array(
             (np.ones(columns.window.size), (columns.window * m + columns.model, np.arange(columns.window.size))),

@@ -144,7 +144,7 @@ class ModelWindow:
         Parameters
         ----------
         num_pools
-            How many of the pools, the first ones, may hold it; those of classes by default, for mixed pools come and go.
+            How many of the pools, the first ones, may hold it; by default those of classes, for mixed ones come and go.
 
         Returns
         -------
