@@ -88,9 +88,9 @@ def solve_horizon(
         ready(at + 1, power_w)
     if not kept:
         return CoupledAnswers(answers=answers_of(sorted(results.items())), lower_bound=None)
-    at = np.array(list(kept), dtype=np.int64)
+    numbers = np.array(list(kept), dtype=np.int64)
     weight = np.ones(len(windows)) if prices is None else prices.factor_per_kwh / JOULES_PER_KWH
-    links = _links(task, coupling, kinds, list(kept.values()), weight[at], gpu_price_w[at])
+    links = _links(task, coupling, kinds, list(kept.values()), weight[numbers], gpu_price_w[numbers])
     answer = solve_coupled(list(kept.values()), links, gap=task.gap_tolerance, progress=_tell)
     runtime_s = (time.perf_counter() - began_s) / len(kept)
     for t, (n, window) in enumerate(kept.items()):

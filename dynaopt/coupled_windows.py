@@ -113,7 +113,10 @@ def ready_window(
         ModelWindow(model_group(problem, m, int(joint.limits[0])), own, problem.unused_gpu_power_w, cluster.reserve)
         for m, own in zip(free, degrees, strict=True)
     )
-    found = [model.cheapest(gpu_price_w * model.degrees, room, max_nodes=FEW_NODES, gap=gap) for model in models]
+    found = [
+        model.cheapest(gpu_price_w * model.degrees.astype(np.float64), room, max_nodes=FEW_NODES, gap=gap)
+        for model in models
+    ]
     mixes = [mix for mix, _ in found if mix is not None]
     window = CoupledWindow(
         problem=problem, models=models, mixes=tuple((mix,) for mix in mixes), fixed=tuple(fixed), lower_w=0.0

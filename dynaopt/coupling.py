@@ -85,8 +85,9 @@ def _running(frame: pd.DataFrame) -> tuple[Running, ...]:
         if column not in frame.columns:
             found = ", ".join(map(str, frame.columns))
             raise InvalidInputError("initial instances", expected=f"a column '{column}'", found=found)
-    sums = frame.groupby(["model", "tp"], sort=True)["num_instances"].sum()
-    return tuple(Running(model=str(m), tp=int(tp), num_instances=int(n)) for (m, tp), n in sums.items())
+    sums = frame.groupby(["model", "tp"], sort=True, as_index=False)["num_instances"].sum()
+    rows = zip(sums["model"], sums["tp"], sums["num_instances"], strict=True)
+    return tuple(Running(model=str(model), tp=int(tp), num_instances=int(n)) for model, tp, n in rows)
 
 
 def initial_frame(coupling: Coupling) -> pd.DataFrame | None:

@@ -99,7 +99,7 @@ class RestrictedMaster:
             If HiGHS fails.
         """
         program = _Program(self._links, self._linked, mixes)
-        answer = linprog(
+        answer = linprog(  # type: ignore[call-overload] # whose stubs know no sparse rows
             program.cost,
             A_ub=program.rows[~program.equal],
             b_ub=program.right[~program.equal],
