@@ -116,6 +116,21 @@ def groups_of(problem: Problem) -> list[Group]:
     return [_shared_group(problem, free, problem.num_gpus - taken), *groups]
 
 
+def model_group(problem: Problem, model: int, num_gpus: int) -> Group:
+    """Return one model as a group by itself, which may take some number of GPUs.
+
+    Parameters
+    ----------
+    problem
+        One window's input.
+    model
+        Number of the model, one without a fixed mix.
+    num_gpus
+        GPUs that it may take.
+    """
+    return _shared_group(problem, [model], num_gpus)
+
+
 def _pools_of(problem: Problem, models: list[int]) -> tuple[int, ...]:
     """Return the pools of models: those of classes, then the mixed ones."""
     own = tuple(p for m in models for p in range(NUM_CLASSES * m, NUM_CLASSES * (m + 1)))

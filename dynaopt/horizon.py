@@ -13,6 +13,8 @@ import pandas as pd
 
 from dynaopt.accounts import make_accounts, record_of
 from dynaopt.answers import Answers, join_answers, total_power_w, window_numbers
+from dynaopt.coupled_plan import solve_horizon
+from dynaopt.coupling import Coupling, initial_frame
 from dynaopt.demand import Demand
 from dynaopt.errors import DynaoptError, InvalidInputError
 from dynaopt.journal import Journal, different_plan
@@ -55,6 +57,7 @@ def plan(
     time_limit_s: float | None = None,
     gap_tolerance: float = DEFAULT_GAP,
     objective: Objective | None = None,
+    coupled: bool | Coupling = False,
     workers: int | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -62,7 +65,7 @@ def plan(
     paths: Mapping[str, str | Path] | None = None,
     **cluster: Any,
 ) -> Schedule:
-    """Plan every window of a demand by itself, and charge for the instances that start between them.
+    """Plan every window of a demand, by itself or coupled, and charge for the instances that start between them.
 
     Parameters
     ----------
@@ -80,9 +83,13 @@ def plan(
         Relative gap at which a window counts as optimal.
     objective
         What to minimise, and what energy and GPUs cost; None, the default, for energy alone.
+    coupled
+        Whether to plan all windows together, serving and starts (`docs/coupling.md`); a `Coupling` says what else is
+        asked of starts. By default each window is planned by itself. Coupled, `solver` and `time_limit_s` are only for
+        windows that cannot be served.
     workers
-        Processes. By default as many as there are cores, or this one alone where others would take longer to start
-        than it takes to the end. The answers do not depend on it.
+        Processes for windows by themselves. By default as many as there are cores, or this one alone where others would
+        take longer to start than it takes to the end. The answers do not depend on it.
     out
         Folder to write the schedule into; None to write nothing. Finished windows are kept there as they come, so
         that the same call resumes after it was stopped at any moment; a finished schedule of the same call is read
@@ -111,6 +118,7 @@ def plan(
     """
     _check_options(solver, time_limit_s, gap_tolerance, workers)
     prices = None if objective is None else objective.over(demand.starts, demand.window_s)
+    coupling = Coupling() if coupled is True else coupled or None
     task = _make_task(profiles, slo, solver, time_limit_s, gap_tolerance, Cluster.of(**cluster))
     task = task if prices is None else replace(task, gpu_price_w=_by_start(demand.starts, prices))
     windows = _named_windows(demand, task.profiles)
@@ -125,10 +133,12 @@ def plan(
         gap_tolerance=gap_tolerance,
         paths=paths,
         objective=None if objective is None or prices is None else record_of(objective, prices),
+        coupling=coupling,
     )
     report = progress or (lambda *_: None)
     if out is None:
-        return _assemble(demand, metadata, task, prices, _solve(task, windows, workers, report, None))
+        parts, bound = _answers(task, windows, coupling, prices, workers, report, None)
+        return _assemble(demand, metadata, task, prices, parts, bound)
     return _plan_into(Path(out), demand, metadata, task, prices, windows, workers, report, overwrite=overwrite)
 
 
@@ -152,11 +162,35 @@ def _plan_into(
             progress(finished.num_windows, finished.num_windows, finished.serving_energy_j)
             return finished
     with Journal(folder / PARTIAL_FOLDER, digest=metadata.digest, options=options, overwrite=overwrite) as journal:
-        answers = _solve(task, windows, workers, progress, journal)
-        schedule = _assemble(demand, metadata, task, prices, answers)
+        coupling = None if metadata.coupling is None else metadata.coupling.asked
+        parts, bound = _answers(task, windows, coupling, prices, workers, progress, journal)
+        schedule = _assemble(demand, metadata, task, prices, parts, bound)
         write_schedule(schedule, folder)
         journal.remove()
     return schedule
+
+
+def _answers(
+    task: Task,
+    windows: Sequence[tuple[int, WindowDemand]],
+    coupling: Coupling | None,
+    prices: WindowPrices | None,
+    workers: int | None,
+    progress: ProgressCallback,
+    journal: Journal | None,
+) -> tuple[list[Answers], float | None]:
+    """Return the answers of all windows and, where they are coupled, the bound on them together."""
+    if coupling is None:
+        return _solve(task, windows, workers, progress, journal), None
+    window_s = windows[0][1].window_s
+
+    def ready(done: int, power_w: float) -> None:
+        """Tell of the first pass over the windows, which takes as long as several later ones."""
+        progress(done, len(windows), power_w * window_s)
+
+    found = solve_horizon(task, windows, coupling, prices=prices, ready=ready)
+    progress(len(windows), len(windows), total_power_w(found.answers) * window_s)
+    return [found.answers], found.lower_bound
 
 
 def _solve(
@@ -194,7 +228,12 @@ def _by_start(starts: pd.DatetimeIndex, prices: WindowPrices) -> dict[pd.Timesta
 
 
 def _assemble(
-    demand: Demand, metadata: ScheduleMetadata, task: Task, prices: WindowPrices | None, parts: Sequence[Answers]
+    demand: Demand,
+    metadata: ScheduleMetadata,
+    task: Task,
+    prices: WindowPrices | None,
+    parts: Sequence[Answers],
+    bound: float | None,
 ) -> Schedule:
     """Make the tables of a schedule from the answers of its windows."""
     frames = join_answers(parts)
@@ -204,7 +243,11 @@ def _assemble(
         tables[name] = frames[name].assign(window_start=_utc(starts))[[c.name for c in columns]]
     windows = frames["windows"].astype({"power_w": float, "lower_bound_w": float, "gap": float, "num_gpus": "Int64"})
     answered = demand.starts[windows["power_w"].notna().to_numpy()]
-    transitions = find_transitions(tables["allocations"], answered, task.profiles)
+    coupling = metadata.coupling
+    if coupling is not None:
+        metadata = metadata.model_copy(update={"coupling": coupling.model_copy(update={"lower_bound": bound})})
+    initial = None if coupling is None else initial_frame(coupling.asked)
+    transitions = find_transitions(tables["allocations"], answered, task.profiles, initial)
     started_j = transitions.groupby("window_start")["energy_j"].sum().reindex(demand.starts, fill_value=0.0).to_numpy()
     serving_j = windows["power_w"] * demand.window_s
     bound_w = windows["lower_bound_w"].to_numpy(dtype=np.float64)

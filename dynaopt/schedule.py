@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from dynaopt.coupling import Coupling
 from dynaopt.demand import Demand
 from dynaopt.problem import Cluster
 from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES
@@ -16,8 +17,9 @@ from dynaopt.result import Termination
 from dynaopt.slo import Slo
 from dynaopt.tables import Column
 
-FORMAT_VERSIONS = (1, 2)
-"""Version 2 is version 1 with an objective: a key and a total in ``schedule.json``, and the table `accounts`."""
+FORMAT_VERSIONS = (1, 2, 3)
+"""Version 2 is version 1 with an objective: a key and a total in ``schedule.json``, and the table `accounts`. Version 3
+is either, coupled: the key `coupling`."""
 
 _WINDOW = Column("window_start", "timestamp")
 _MODEL = Column("model", "text")
@@ -119,6 +121,17 @@ class ObjectiveRecord(_Section):
         return any(rates.get(name, 0.0) > 0 for name in self.minimise)
 
 
+class CouplingRecord(_Section):
+    """How the windows of a schedule were coupled, as ``schedule.json`` has it.
+
+    `asked` is what the operator asked for. `lower_bound` is what the objective of no schedule of the answered windows
+    goes below, starts included, in joules when it is energy; None where that was not proved.
+    """
+
+    asked: Coupling
+    lower_bound: Annotated[float, Field(ge=0)] | None = None
+
+
 class ObjectiveTotals(_Section):
     """Sums of the table `accounts` over the answered windows; None where nothing was asked of it."""
 
@@ -170,9 +183,11 @@ class ScheduleMetadata(_Section):
         Sums over the windows.
     objective
         What was minimised; None for energy alone.
+    coupling
+        How windows were planned together; None where each was planned by itself.
     """
 
-    format_version: Literal[1, 2] = 1
+    format_version: Literal[1, 2, 3] = 1
     dynaopt_version: str
     digest: str
     demand: Source
@@ -185,6 +200,7 @@ class ScheduleMetadata(_Section):
     window_s: Annotated[float, Field(gt=0)]
     totals: Totals
     objective: ObjectiveRecord | None = None
+    coupling: CouplingRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -250,6 +266,15 @@ class Schedule:
         return max(0.0, (value - (bound or 0.0)) / value) if value > 0 else 0.0
 
     @property
+    def coupled_gap(self) -> float | None:
+        """Share by which the objective, starts included, may exceed the least possible; None where none was proved."""
+        coupling, sums = self.metadata.coupling, self.objective_totals()
+        if coupling is None or coupling.lower_bound is None:
+            return None
+        value = self.energy_j if sums is None else sums.objective
+        return max(0.0, (value - coupling.lower_bound) / value) if value > 0 else 0.0
+
+    @property
     def num_windows(self) -> int:
         """Windows, with an answer or without."""
         return len(self.windows)
@@ -287,10 +312,12 @@ class Schedule:
         dict
             What has no value because no window has an answer is None. With an objective, ``cost``, ``carbon_g``,
             ``serving_objective``, ``objective``, ``objective_bound`` and ``facility_energy_j`` (PUE times `energy_j`)
-            are there too.
+            are there too; in a coupled plan ``coupled_bound`` (of the objective, starts included) and ``coupled_gap``.
         """
         sums = self.objective_totals()
         extra: dict[str, float | None] = {} if sums is None else sums.model_dump()
+        if self.metadata.coupling is not None:
+            extra |= {"coupled_bound": self.metadata.coupling.lower_bound, "coupled_gap": self.coupled_gap}
         if self.metadata.objective is not None:
             extra["facility_energy_j"] = self.metadata.objective.pue * self.energy_j
         used = self.windows["num_gpus"].dropna()

@@ -9,16 +9,14 @@ import numpy as np
 
 from dynaopt.allocation import Allocation, Load, make_allocation
 from dynaopt.flat_problem import Group, groups_of
-from dynaopt.group_search import GroupAnswer, Pools, solve_group, usage_of
+from dynaopt.group_answer import Flow, fillers_of, loads_and_flows, pools_of
+from dynaopt.group_search import GroupAnswer, solve_group
 from dynaopt.hull import MAX_NODES
 from dynaopt.infeasibility import explain
-from dynaopt.load_sets import NUM_CLASSES, route
-from dynaopt.plain_pools import PlainPools
 from dynaopt.price_search import Workspace
 from dynaopt.problem import Problem
 from dynaopt.result import Result, Termination
 from dynaopt.solvers.base import DEFAULT_GAP
-from dynaopt.spare_pools import SparePools
 
 FEW_NODES = 600
 ROUNDING = 1e-9
@@ -106,18 +104,14 @@ class Greedy:
     ) -> tuple[Allocation | None, float]:
         """Return the best allocation without regard to the power cap, and what no objective can go below, in watts."""
         groups = groups_of(problem)
-        answers = [solve_group(self._pools(problem, group, deadline_s), max_nodes, gap, deadline_s) for group in groups]
+        reserve = problem.cluster.reserve
+        pools = [pools_of(group, self._room, reserve, deadline_s) for group in groups]
+        answers = [solve_group(own, max_nodes, gap, deadline_s) for own in pools]
         bound_w = max(0.0, sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True)))
         if any(answer.chosen is None for answer in answers):
             return None, bound_w
         allocation = allocation_of(problem, groups, answers)
         return allocation, min(bound_w * (1 - ROUNDING), allocation.objective_w)
-
-    def _pools(self, problem: Problem, group: Group, deadline_s: float) -> Pools:
-        reserve = problem.cluster.reserve
-        if reserve == 0:
-            return PlainPools(group, self._room)
-        return SparePools(group, self._room, reserve, deadline_s)
 
 
 def allocation_of(problem: Problem, groups: list[Group], answers: list[GroupAnswer]) -> Allocation:
@@ -133,23 +127,9 @@ def allocation_of(problem: Problem, groups: list[Group], answers: list[GroupAnsw
         One for each group, with instances.
     """
     loads: list[Load] = []
-    flows: list[tuple[int, int, float]] = []
+    flows: list[Flow] = []
     for group, answer in zip(groups, answers, strict=True):
-        chosen = answer.chosen or []
-        for m, family in enumerate(group.open_families(answer.loads_rps)):
-            part = slice(m * NUM_CLASSES, (m + 1) * NUM_CLASSES)
-            first = group.pools[part.start]
-            flows += [(first + c, first + p, rate) for c, p, rate in route(family.rates_rps, answer.loads_rps[part])]
-            mixed = [group.pools[at] for at in family.mixed]
-            flows += [(c, p, problem.pools[c].rate_rps) for p in mixed for c in problem.pools[p].members]
-        loads += [
-            Load(pool=p, option=group.options[k], num_instances=n, rate_rps=rate)
-            for p, way in zip(group.pools, chosen, strict=True)
-            for k, n, rate in way.parts
-        ]
-        left = group.limits - usage_of(chosen, group.limits)
-        for fillers, room in zip(group.fillers, left.tolist(), strict=True):
-            for pool, option, size in fillers:
-                count, room = int(room // size), room % size
-                loads.append(Load(pool=pool, option=option, num_instances=count, rate_rps=0.0))
+        own_loads, own_flows = loads_and_flows(problem, group, answer)
+        loads += [*own_loads, *fillers_of(group, answer)]
+        flows += own_flows
     return make_allocation(problem, loads, flows)
