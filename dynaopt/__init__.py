@@ -13,6 +13,7 @@ from dynaopt.objective import Objective
 from dynaopt.pareto import ParetoFront, pareto_front
 from dynaopt.perturbation import Perturbation
 from dynaopt.price_series import PriceSeries, read_series
+from dynaopt.prices import prices, problem_prices
 from dynaopt.problem import Cluster, Problem, WindowDemand
 from dynaopt.profile import LoadCurve, Profile
 from dynaopt.profile_io import list_profiles, read_profile, write_profile
@@ -68,6 +69,8 @@ __all__ = [
     "perturb",
     "plan",
     "priced",
+    "prices",
+    "problem_prices",
     "read_demand",
     "read_profile",
     "read_schedule",
