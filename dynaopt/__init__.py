@@ -17,6 +17,7 @@ from dynaopt.prices import prices, problem_prices
 from dynaopt.problem import Cluster, Problem, WindowDemand
 from dynaopt.profile import LoadCurve, Profile
 from dynaopt.profile_io import list_profiles, read_profile, write_profile
+from dynaopt.relaxations import Relaxation, relaxation_table, relaxations
 from dynaopt.replay import replay
 from dynaopt.replay_options import ReplayOptions
 from dynaopt.replay_result import ReplayResult
@@ -50,6 +51,7 @@ __all__ = [
     "PriceSeries",
     "Problem",
     "Profile",
+    "Relaxation",
     "ReplayOptions",
     "ReplayResult",
     "Result",
@@ -77,6 +79,8 @@ __all__ = [
     "read_series",
     "read_slo",
     "read_trace",
+    "relaxation_table",
+    "relaxations",
     "replay",
     "single_pool",
     "solve",
