@@ -27,6 +27,7 @@ RELAXATION_COLUMNS = ("window_start", "kind", "model", "item", "from_value", "to
 PROGRAM_S = 5.0
 DEFAULT_SOLVER = "exact" if "exact" in solver_names() else "auto"
 _ROUNDING = 1e-9
+_ANY_GAP = 0.5  # any answer shows that there is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +179,7 @@ class _Oracle:
 
     def answers(self, problem: Problem) -> bool:
         """Tell whether the solver finds an answer."""
-        result = solve(problem, solver=self.solver, time_limit_s=self.time_limit_s)
+        result = solve(problem, solver=self.solver, time_limit_s=self.time_limit_s, gap_tolerance=_ANY_GAP)
         return result.termination in (Termination.OPTIMAL, Termination.FEASIBLE)
 
 
