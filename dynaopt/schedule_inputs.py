@@ -104,7 +104,7 @@ def choose_windows(schedule: Schedule, windows: WindowChoice, *, among: Sequence
         Whose windows.
     windows
         ``"all"``; ``"busiest"``; numbers (below 0 from the end) or moments inside the windows that are meant; None for
-        the busiest and others at even distances, `SAMPLE_SIZE` in all.
+        the busiest and others at even distances, `SAMPLE_SIZE` in all or all there are.
     among
         What ``"all"``, ``"busiest"`` and None choose from; every window by default.
 
@@ -118,12 +118,12 @@ def choose_windows(schedule: Schedule, windows: WindowChoice, *, among: Sequence
         return sorted({_number(schedule, each) for each in windows})
     if windows not in (None, "all", "busiest"):
         raise InvalidInputError("option windows", expected="all, busiest or a list of windows", found=f"'{windows}'")
-    if windows == "all" or not len(candidates):
+    if windows == "all" or not len(candidates) or (windows is None and len(candidates) <= SAMPLE_SIZE):
         return [int(n) for n in candidates]
     load = schedule.demand.total_rates_rps.sum(axis=1)[candidates]
     chosen = {int(candidates[load.argmax()])}
     if windows is None:
-        spread = np.linspace(0, len(candidates) - 1, min(SAMPLE_SIZE, len(candidates)) - 1)
+        spread = np.linspace(0, len(candidates) - 1, SAMPLE_SIZE - 1)
         chosen |= {int(n) for n in candidates[spread.round().astype(np.int64)]}
     return sorted(chosen)
 

@@ -53,7 +53,9 @@ def test_a_profile_made_in_memory_cannot_be_read_again(schedule: Schedule, tmp_p
 
 def test_another_profile_is_refused(schedule: Schedule) -> None:
     """Tests that digests decide, and what is said."""
-    with pytest.raises(InvalidInputError, match=r"profile small-tiny-model: expected the one that was planned with, .*"):
+    with pytest.raises(
+        InvalidInputError, match=r"profile small-tiny-model: expected the one that was planned with, .*"
+    ):
         profiles_of(schedule, [make_small_profile("another")])
 
 
@@ -95,6 +97,7 @@ def test_the_sample(schedule: Schedule) -> None:
     assert len(chosen) in (23, 24)
     assert chosen == sorted(chosen)
     assert choose_windows(plan_simply(make_week(1)), None) == [0]
+    assert choose_windows(schedule, None, among=[7, 20]) == [7, 20]
 
 
 def test_numbers_and_moments(schedule: Schedule) -> None:
