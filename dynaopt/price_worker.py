@@ -12,6 +12,7 @@ import pandas as pd
 
 from dynaopt.answers import Answers, join_answers
 from dynaopt.errors import InvalidInputError
+from dynaopt.pool import PoolOption
 from dynaopt.price_changes import Change
 from dynaopt.price_difference import Difference, Proved, difference
 from dynaopt.problem import Cluster, Problem, WindowDemand, unused_gpu_power_w
@@ -22,6 +23,7 @@ from dynaopt.solvers import solve
 from dynaopt.window_worker import solve_windows
 
 _ROUNDING = 1e-9
+_SETTLED_W = 1e-3  # less than this the proofs of two solves leave open by rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,32 +141,65 @@ def _solved(task: PriceTask, asked: Asked, row: Mapping[str, Any]) -> Solved:
     return Solved(proved=proved, num_gpus=num_gpus, **told)
 
 
-def difference_of(
-    task: PriceTask, change: Change, before: Proved, after: Proved, num_gpus: tuple[int, int]
-) -> Difference:
+def difference_of(task: PriceTask, window: WindowDemand, change: Change, before: Solved, after: Solved) -> Difference:
     """Subtract what is known of a window from what is known of it with a change.
 
     Parameters
     ----------
     task
         What all have in common.
-    change
-        The change.
+    window, change
+        The window, and the change of its problem.
     before, after
-        What is known without and with it.
-    num_gpus
-        GPUs that the answers before and after take.
+        What solves said without and with it; both with an answer.
+
+    Raises
+    ------
+    ValueError
+        If one has no answer.
     """
-    cluster, widens = task.cluster, change.widens
-    wide = 1 if widens > 0 else 0
+    if before.proved is None or after.proved is None:
+        raise ValueError("There is no difference of answers that there are not.")
+    cluster, widens, shift_w = task.cluster, change.widens, 0.0
+    wide = after if widens > 0 else before
+    serves_both = False
     if change.kind == "gpu":
         shift_w = abs(change.step) * unused_gpu_power_w(next(iter(task.profiles.values())), cluster)
+        serves_both = wide.num_gpus <= cluster.num_gpus + min(change.step, 0.0)
         if shift_w > 0 and cluster.power_cap_w is not None:
-            widens = 0  # one more draws power under the same cap
-        limit = cluster.num_gpus + min(change.step, 0.0)
-        return difference(before, after, widens=widens, serves_both=num_gpus[wide] <= limit, shift_w=shift_w)
-    if change.kind == "power_cap":
+            return difference(before.proved, after.proved)  # a GPU that stays on draws power under the same cap
+    if change.kind == "power_cap" and wide.proved is not None:
         limit_w = (cluster.power_cap_w or 0.0) + min(change.step, 0.0)
-        serves_both = (before, after)[wide].power_w <= limit_w * (1 + _ROUNDING)
-        return difference(before, after, widens=widens, serves_both=serves_both)
-    return difference(before, after, widens=widens)
+        serves_both = wide.proved.power_w <= limit_w * (1 + _ROUNDING)
+    found = difference(before.proved, after.proved, widens=widens, serves_both=serves_both, shift_w=shift_w)
+    is_open = found.upper_w - found.lower_w > _SETTLED_W and change.kind in ("gpu", "ttft", "tbt")
+    if is_open and is_same(task.problem(Asked(window, None)), task.problem(Asked(window, change))):
+        price_w = widens * shift_w
+        return Difference(power_w=price_w, objective_w=price_w, lower_w=price_w, upper_w=price_w)
+    return found
+
+
+def is_same(one: Problem, other: Problem) -> bool:
+    """Tell whether two problems of a window allow the same instances, so that they have the same optimum.
+
+    Parameters
+    ----------
+    one, other
+        Alike but for their SLO or their GPUs, of which no more may be usable, or no curve reach further.
+    """
+    if usable_gpus(one) != usable_gpus(other) or len(one.pools) != len(other.pools):
+        return False
+    return all(
+        (a.request_class, a.members) == (b.request_class, b.members)
+        and len(a.options) == len(b.options)
+        and all(map(_is_same_option, a.options, b.options))
+        for a, b in zip(one.pools, other.pools, strict=True)
+    )
+
+
+def _is_same_option(one: PoolOption, other: PoolOption) -> bool:
+    return (
+        (one.tp, one.frequency_mhz) == (other.tp, other.frequency_mhz)
+        and np.array_equal(one.rate_rps, other.rate_rps)
+        and np.array_equal(one.power_w, other.power_w)
+    )

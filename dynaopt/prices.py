@@ -161,7 +161,7 @@ def _row(task: PriceTask, window: WindowDemand, change: Change, before: Solved, 
     if before.proved is None or after.proved is None:
         names = ("energy_wh", "lower_wh", "upper_wh", *OBJECTIVE_COLUMNS)
         return {**head, **dict.fromkeys(names, np.nan), **tail}
-    found = difference_of(task, change, before.proved, after.proved, (before.num_gpus, after.num_gpus))
+    found = difference_of(task, window, change, before, after)
     wh = window.window_s / _JOULES_PER_WH
     unproved = task.gpu_price_w.get(window.start, 0.0) > 0
     values = {

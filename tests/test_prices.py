@@ -1,4 +1,4 @@
-"""Tests of `dynaopt.prices`: hand-worked prices, and that each is the difference of two solves, by another solver too."""
+"""Tests of `dynaopt.prices`: worked by hand, and the difference of two solves by another solver too."""
 
 from pathlib import Path
 
@@ -141,9 +141,9 @@ def test_a_schedule_that_was_read_has_the_same_prices(schedule: Schedule, tmp_pa
 
 
 def test_prices_in_money() -> None:
-    """Tests that an objective's prices are in its unit: 7 requests/s in an hour at 0.10 a kWh, PUE 1.5, 0.05 a GPU-hour.
+    """Tests that an objective's prices are in its unit: 7 requests/s for an hour at 0.10 a kWh, PUE 1.5.
 
-    A GPU costs 0.05 / 0.15 kWh = 333.3 W. One more request makes 8: one fast instance instead of one at 7 requests/s,
+    A GPU costs 0.05 / 0.15 kWh = 333.3 W. An eighth request stays on the one fast instance that seven are on,
     100 W more, so 100 Wh and 0.1 kWh · 1.5 · 0.10 = 0.015.
     """
     planned = plan(two_demand(), two_profile(), objective=two_objective(), **TWO_OPTIONS)
