@@ -13,9 +13,11 @@ from dynaopt.objective import Objective
 from dynaopt.pareto import ParetoFront, pareto_front
 from dynaopt.perturbation import Perturbation
 from dynaopt.price_series import PriceSeries, read_series
+from dynaopt.prices import prices, problem_prices
 from dynaopt.problem import Cluster, Problem, WindowDemand
 from dynaopt.profile import LoadCurve, Profile
 from dynaopt.profile_io import list_profiles, read_profile, write_profile
+from dynaopt.relaxations import Relaxation, relaxation_table, relaxations
 from dynaopt.replay import replay
 from dynaopt.replay_options import ReplayOptions
 from dynaopt.replay_result import ReplayResult
@@ -49,6 +51,7 @@ __all__ = [
     "PriceSeries",
     "Problem",
     "Profile",
+    "Relaxation",
     "ReplayOptions",
     "ReplayResult",
     "Result",
@@ -68,12 +71,16 @@ __all__ = [
     "perturb",
     "plan",
     "priced",
+    "prices",
+    "problem_prices",
     "read_demand",
     "read_profile",
     "read_schedule",
     "read_series",
     "read_slo",
     "read_trace",
+    "relaxation_table",
+    "relaxations",
     "replay",
     "single_pool",
     "solve",

@@ -21,6 +21,7 @@ from dynaopt import (
     cli_compare,
     cli_pareto,
     cli_plan,
+    cli_prices,
     cli_profile,
     cli_replay,
     cli_report,
@@ -45,6 +46,7 @@ app.command("bench")(cli_bench.bench_command)
 app.command("replay")(cli_replay.replay_command)
 app.command("rolling")(cli_rolling.rolling_command)
 app.command("report")(cli_report.report_command)
+app.command("prices")(cli_prices.prices_command)
 app.add_typer(cli_profile.app, name="profile")
 app.add_typer(cli_trace.app, name="trace")
 

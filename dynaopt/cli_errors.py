@@ -49,6 +49,8 @@ _OPTION_OF_KEYWORD = {
     "slo_range": "--slo-range",
     "host_w": "--host-power",
     "max_mix_distance": "--mix-distance",
+    "windows": "--window",
+    "kinds": "--kind",
 }
 
 # What Click says, and the same in the words of `errors`. `{command}` is the command that was typed.

@@ -160,7 +160,7 @@ def _plan_into(
         if finished is not None:
             _LOG.info("%s holds this very plan, finished.", folder)
             progress(finished.num_windows, finished.num_windows, finished.serving_energy_j)
-            return finished
+            return replace(finished, profiles=tuple(task.profiles.values()))
     with Journal(folder / PARTIAL_FOLDER, digest=metadata.digest, options=options, overwrite=overwrite) as journal:
         coupling = None if metadata.coupling is None else metadata.coupling.asked
         parts, bound = _answers(task, windows, coupling, prices, workers, progress, journal)
@@ -262,7 +262,10 @@ def _assemble(
         lower_bound_j=np.where(unpriced, bound_w, np.nan) * demand.window_s,
     )[[c.name for c in WINDOW_COLUMNS]]
     tables |= {} if prices is None else {"accounts": make_accounts(prices, windows, bound_w)}
-    schedule = Schedule(metadata=metadata, demand=demand, windows=windows, transitions=transitions, **tables)
+    profiles = tuple(task.profiles.values())
+    schedule = Schedule(
+        metadata=metadata, demand=demand, windows=windows, transitions=transitions, profiles=profiles, **tables
+    )
     return schedule.with_totals()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dynaopt.coupling import Coupling
 from dynaopt.demand import Demand
 from dynaopt.problem import Cluster
+from dynaopt.profile import Profile
 from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES
 from dynaopt.result import Termination
 from dynaopt.slo import Slo
@@ -79,6 +81,10 @@ ACCOUNT_COLUMNS = (
     Column("objective", minimum=0, nullable=True),
     Column("objective_bound", minimum=0, nullable=True),
 )
+
+ANALYSES: dict[str, Callable[..., pd.DataFrame]] = {}
+"""What a schedule answers by solving again, by the name of its method. The modules that do it lie above this one and
+enter themselves here; importing the package imports them all."""
 
 
 class _Section(BaseModel):
@@ -223,6 +229,8 @@ class Schedule:
         A row for each window, `WINDOW_COLUMNS`.
     accounts
         Prices, money, carbon and objective of each window, `ACCOUNT_COLUMNS`, where an objective was given; else None.
+    profiles
+        What it was planned with, where they are at hand; not part of what is written.
     """
 
     metadata: ScheduleMetadata
@@ -232,6 +240,7 @@ class Schedule:
     transitions: pd.DataFrame
     windows: pd.DataFrame
     accounts: pd.DataFrame | None = None
+    profiles: tuple[Profile, ...] = ()
 
     @property
     def energy_j(self) -> float:
@@ -355,6 +364,26 @@ class Schedule:
             runtime_s=float(self.windows["runtime_s"].sum()),
             objective=self.objective_totals(),
         )
+
+    def prices(self, **options: Any) -> pd.DataFrame:
+        """Return what things are worth in its windows: a request per second, a GPU, 10 ms, a watt of power cap.
+
+        Parameters
+        ----------
+        **options
+            As for `dynaopt.prices`.
+        """
+        return ANALYSES["prices"](self, **options)
+
+    def relaxations(self, **options: Any) -> pd.DataFrame:
+        """Return, for windows that have no answer, the smallest single change of each kind that gives them one.
+
+        Parameters
+        ----------
+        **options
+            As for `dynaopt.relaxation_table`.
+        """
+        return ANALYSES["relaxations"](self, **options)
 
     def with_totals(self) -> Schedule:
         """Return the same schedule with the totals in its metadata recomputed from its windows."""

@@ -132,7 +132,7 @@ def read_schedule(folder: str | Path) -> Schedule:
     """
     folder = Path(folder)
     metadata = read_schedule_metadata(folder)
-    frames = {}
+    frames: dict[str, Any] = {}
     starts = pd.DatetimeIndex([])
     for table in reversed(_TABLES):  # the windows first: the other tables refer to them
         path = _find_table(folder, table.name)

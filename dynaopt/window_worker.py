@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 import joblib
 import pandas as pd
@@ -22,11 +23,21 @@ from dynaopt.slo import Slo
 from dynaopt.solvers import solve
 
 Window = tuple[int, WindowDemand]
+Asked = TypeVar("Asked")
+_AskedHere = TypeVar("_AskedHere", contravariant=True)
 
 _CHUNK_S = 1.0
 _MOST_WINDOWS = 64
 _FIRST_CHUNKS = 2
 _WORTH_WORKERS_S = 8.0  # a worker takes 2 to 4 s until it has imported everything and solves
+
+
+class Solves(Protocol[_AskedHere]):
+    """Solves whatever it is asked about a window. Worker processes are sent one of these, pickled."""
+
+    def solve(self, asked: _AskedHere, /) -> Result:
+        """Solve it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -65,7 +76,7 @@ class Task:
 
 
 def solve_windows(
-    task: Task, windows: Sequence[Window], *, workers: int | None, keep: Callable[[Answers], None]
+    task: Solves[Asked], windows: Sequence[tuple[int, Asked]], *, workers: int | None, keep: Callable[[Answers], None]
 ) -> None:
     """Solve windows, on worker processes where there are several.
 
@@ -76,7 +87,7 @@ def solve_windows(
     task
         What they have in common.
     windows
-        Their numbers and demands.
+        Their numbers and what is asked of each: its demand for a `Task`.
     workers
         Processes to use. None for as many as there are cores, or for this one alone where the windows that are left
         take less time than starting others.
@@ -98,7 +109,9 @@ def solve_windows(
             keep(answers)
 
 
-def _solve_on_workers(task: Task, chunks: Iterable[list[Window]], workers: int) -> Iterable[tuple[Answers, float]]:
+def _solve_on_workers(
+    task: Solves[Asked], chunks: Iterable[list[tuple[int, Asked]]], workers: int
+) -> Iterable[tuple[Answers, float]]:
     packed = pickle.dumps(task, protocol=pickle.HIGHEST_PROTOCOL)
     token = f"{os.getpid()}-{time.monotonic_ns()}"
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
@@ -138,24 +151,24 @@ class _Pace:
         return int(min(max(_CHUNK_S / max(self.window_s, 1e-9), 1), _MOST_WINDOWS))
 
 
-def _chunks(pending: Iterator[Window], pace: _Pace) -> Iterator[list[Window]]:
+def _chunks(pending: Iterator[tuple[int, Asked]], pace: _Pace) -> Iterator[list[tuple[int, Asked]]]:
     """Cut windows into chunks, each sized when it is asked for."""
     while chunk := list(islice(pending, pace.chunk_size)):
         yield chunk
 
 
-def _solve_here(task: Task, chunk: Iterable[Window], pace: _Pace) -> Answers:
+def _solve_here(task: Solves[Asked], chunk: Iterable[tuple[int, Asked]], pace: _Pace) -> Answers:
     start_s = time.perf_counter()
     answers = answers_of((number, task.solve(window)) for number, window in chunk)
     pace.note(len(window_numbers(answers)), time.perf_counter() - start_s)
     return answers
 
 
-_TASKS: dict[str, Task] = {}
+_TASKS: dict[str, Solves[Any]] = {}
 """The task that a worker process is at, by token: solvers keep what they compute once for each profile object."""
 
 
-def _solve_there(token: str, packed: bytes, planner: int, chunk: Sequence[Window]) -> tuple[Answers, float]:
+def _solve_there(token: str, packed: bytes, planner: int, chunk: Sequence[tuple[int, Any]]) -> tuple[Answers, float]:
     start_s = time.perf_counter()
     if token not in _TASKS:
         _end_with(planner)
