@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,9 @@ from dynaopt.slo import Slo
 from dynaopt.solvers import get_solver
 from dynaopt.solvers.base import DEFAULT_GAP
 from dynaopt.transitions import find_transitions
-from dynaopt.window_worker import Task, solve_windows
+from dynaopt.window_task import Task
+from dynaopt.window_worker import Job, solve_jobs
+from dynaopt.workers import check_workers
 
 ProgressCallback = Callable[[int, int, float], None]
 """Called with the windows done, the windows in all, and the serving energy of those done, in joules."""
@@ -109,12 +111,83 @@ def plan(
     UnknownNameError
         If there is no solver of that name.
     """
-    _check_options(solver, time_limit_s, gap_tolerance, workers)
+    check_workers(workers)
+    options: dict[str, Any] = {
+        "slo": slo,
+        "solver": solver,
+        "time_limit_s": time_limit_s,
+        "gap_tolerance": gap_tolerance,
+    }
+    horizon = prepare(demand, profiles, objective=objective, paths=paths, **options, **cluster)
+    report = progress or (lambda *_: None)
+    if out is None:
+        return assemble(horizon, _solve(horizon, workers, report, None))
+    return _plan_into(Path(out), horizon, workers, report, overwrite=overwrite)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Horizon:
+    """A horizon that is ready to be solved, window by window.
+
+    Parameters
+    ----------
+    demand
+        What arrives.
+    metadata
+        What names the plan, its totals still empty.
+    task
+        What its windows have in common.
+    prices
+        What the objective charges in each window; None without one.
+    """
+
+    demand: Demand
+    metadata: ScheduleMetadata
+    task: Task
+    prices: WindowPrices | None = None
+
+    @property
+    def profiles(self) -> list[Profile]:
+        """The profile of each model."""
+        return list(self.task.profiles.values())
+
+    def window(self, number: int) -> WindowDemand:
+        """Return what arrives in a window; where the demand names no model it is that of the only profile's."""
+        window = self.demand.window(number)
+        if self.demand.models != ("",) or len(self.task.profiles) != 1:
+            return window
+        (name,) = self.task.profiles
+        return replace(window, rate_rps={name: window.rate_rps[""]}, peak_factor={name: window.peak_factor[""]})
+
+
+def prepare(
+    demand: Demand,
+    profiles: Profile | Sequence[Profile],
+    *,
+    slo: Slo | None = None,
+    solver: str = "greedy",
+    time_limit_s: float | None = None,
+    gap_tolerance: float = DEFAULT_GAP,
+    objective: Objective | None = None,
+    paths: Mapping[str, str | Path] | None = None,
+    **cluster: Any,
+) -> Horizon:
+    """Check what a horizon is planned for and with, and make it ready to be solved.
+
+    Parameters
+    ----------
+    demand, profiles, slo, solver, time_limit_s, gap_tolerance, objective, paths, **cluster
+        As `plan` takes them.
+
+    Raises
+    ------
+    InvalidInputError, UnknownNameError
+        As `plan` does, and before any work is done.
+    """
+    _check_options(solver, time_limit_s, gap_tolerance)
     prices = None if objective is None else objective.over(demand.starts, demand.window_s)
     task = _make_task(profiles, slo, solver, time_limit_s, gap_tolerance, Cluster.of(**cluster))
     task = task if prices is None else replace(task, gpu_price_w=_by_start(demand.starts, prices))
-    windows = _named_windows(demand, task.profiles)
-    task.problem(windows[0][1])  # refuses profiles and options that do not fit before any work is done
     metadata = make_metadata(
         demand,
         tuple(task.profiles.values()),
@@ -126,54 +199,37 @@ def plan(
         paths=paths,
         objective=None if objective is None or prices is None else record_of(objective, prices),
     )
-    report = progress or (lambda *_: None)
-    if out is None:
-        return _assemble(demand, metadata, task, prices, _solve(task, windows, workers, report, None))
-    return _plan_into(Path(out), demand, metadata, task, prices, windows, workers, report, overwrite=overwrite)
+    horizon = Horizon(demand=demand, metadata=metadata, task=task, prices=prices)
+    task.problem(horizon.window(0))  # refuses profiles and options that do not fit
+    return horizon
 
 
 def _plan_into(
-    folder: Path,
-    demand: Demand,
-    metadata: ScheduleMetadata,
-    task: Task,
-    prices: WindowPrices | None,
-    windows: Sequence[tuple[int, WindowDemand]],
-    workers: int | None,
-    progress: ProgressCallback,
-    *,
-    overwrite: bool,
+    folder: Path, horizon: Horizon, workers: int | None, progress: ProgressCallback, *, overwrite: bool
 ) -> Schedule:
-    options = describe(metadata)
+    metadata, options = horizon.metadata, describe(horizon.metadata)
     if not overwrite:
-        finished = _read_finished(folder, metadata, options)
+        finished = read_finished(folder, metadata)
         if finished is not None:
             _LOG.info("%s holds this very plan, finished.", folder)
             progress(finished.num_windows, finished.num_windows, finished.serving_energy_j)
             return finished
     with Journal(folder / PARTIAL_FOLDER, digest=metadata.digest, options=options, overwrite=overwrite) as journal:
-        answers = _solve(task, windows, workers, progress, journal)
-        schedule = _assemble(demand, metadata, task, prices, answers)
+        schedule = assemble(horizon, _solve(horizon, workers, progress, journal))
         write_schedule(schedule, folder)
         journal.remove()
     return schedule
 
 
-def _solve(
-    task: Task,
-    windows: Sequence[tuple[int, WindowDemand]],
-    workers: int | None,
-    progress: ProgressCallback,
-    journal: Journal | None,
-) -> list[Answers]:
+def _solve(horizon: Horizon, workers: int | None, progress: ProgressCallback, journal: Journal | None) -> list[Answers]:
     """Solve the windows that no journal has, and return the answers of all."""
     parts = list(journal.read()) if journal else []
     done = {number for part in parts for number in window_numbers(part)}
     power_w = sum(total_power_w(part) for part in parts)
-    window_s = windows[0][1].window_s
+    num_windows, window_s = horizon.demand.num_windows, horizon.demand.window_s
     if done:
-        _LOG.info("Resuming: %d of %d windows are finished.", len(done), len(windows))
-    progress(len(done), len(windows), power_w * window_s)
+        _LOG.info("Resuming: %d of %d windows are finished.", len(done), num_windows)
+    progress(len(done), num_windows, power_w * window_s)
 
     def keep(part: Answers) -> None:
         """Take in a finished chunk, on disk first."""
@@ -183,9 +239,11 @@ def _solve(
         parts.append(part)
         done.update(window_numbers(part))
         power_w += total_power_w(part)
-        progress(len(done), len(windows), power_w * window_s)
+        progress(len(done), num_windows, power_w * window_s)
 
-    solve_windows(task, [w for w in windows if w[0] not in done], workers=workers, keep=keep)
+    missing = [number for number in range(num_windows) if number not in done]
+    job = Job(task=horizon.task, numbers=missing, window=horizon.window)
+    solve_jobs([job], workers=workers, keep=lambda _, part: keep(part))
     return parts
 
 
@@ -193,10 +251,17 @@ def _by_start(starts: pd.DatetimeIndex, prices: WindowPrices) -> dict[pd.Timesta
     return dict(zip(starts, prices.gpu_price_w.tolist(), strict=True))
 
 
-def _assemble(
-    demand: Demand, metadata: ScheduleMetadata, task: Task, prices: WindowPrices | None, parts: Sequence[Answers]
-) -> Schedule:
-    """Make the tables of a schedule from the answers of its windows."""
+def assemble(horizon: Horizon, parts: Sequence[Answers]) -> Schedule:
+    """Make a schedule from the answers of its windows.
+
+    Parameters
+    ----------
+    horizon
+        What was solved.
+    parts
+        The answers of all its windows, each once, in any order.
+    """
+    demand, task, prices = horizon.demand, horizon.task, horizon.prices
     frames = join_answers(parts)
     tables = {}
     for name, columns in (("allocations", ALLOCATION_COLUMNS), ("routes", ROUTE_COLUMNS)):
@@ -219,7 +284,7 @@ def _assemble(
         lower_bound_j=np.where(unpriced, bound_w, np.nan) * demand.window_s,
     )[[c.name for c in WINDOW_COLUMNS]]
     tables |= {} if prices is None else {"accounts": make_accounts(prices, windows, bound_w)}
-    schedule = Schedule(metadata=metadata, demand=demand, windows=windows, transitions=transitions, **tables)
+    schedule = Schedule(metadata=horizon.metadata, demand=demand, windows=windows, transitions=transitions, **tables)
     return schedule.with_totals()
 
 
@@ -227,10 +292,8 @@ def _utc(starts: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return starts.as_unit("us")
 
 
-def _check_options(solver: str, time_limit_s: float | None, gap_tolerance: float, workers: int | None) -> None:
+def _check_options(solver: str, time_limit_s: float | None, gap_tolerance: float) -> None:
     get_solver(solver)
-    if workers is not None and workers < 1:
-        raise InvalidInputError("option workers", expected="at least 1", found=str(workers))
     if time_limit_s is not None and not time_limit_s > 0:
         raise InvalidInputError("option time_limit_s", expected="a number above 0", found=str(time_limit_s))
     if not gap_tolerance >= 0:
@@ -260,17 +323,22 @@ def _make_task(
     )
 
 
-def _named_windows(demand: Demand, profiles: Mapping[str, Profile]) -> list[tuple[int, WindowDemand]]:
-    """Return the windows of a demand; where it names no model they are those of the only profile's."""
-    windows = [demand.window(number) for number in range(demand.num_windows)]
-    if demand.models == ("",) and len(profiles) == 1:
-        (name,) = profiles
-        windows = [replace(w, rate_rps={name: w.rate_rps[""]}, peak_factor={name: w.peak_factor[""]}) for w in windows]
-    return list(enumerate(windows))
+def read_finished(folder: Path, metadata: ScheduleMetadata) -> Schedule | None:
+    """Return the schedule in a folder if it is of this very plan; None if there is none.
 
+    Parameters
+    ----------
+    folder
+        Where it would lie.
+    metadata
+        What names the plan.
 
-def _read_finished(folder: Path, metadata: ScheduleMetadata, options: Mapping[str, Any]) -> Schedule | None:
-    """Return the schedule in a folder if it is of this very plan, None if there is none; refuse that of another."""
+    Raises
+    ------
+    InvalidInputError
+        If it is that of another plan, telling what differs, or cannot be read.
+    """
+    options = describe(metadata)
     if not (folder / METADATA_FILE).is_file():
         return None
     try:
