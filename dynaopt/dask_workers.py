@@ -9,6 +9,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from distributed import Client, Future, as_completed
 from distributed.client import FutureCancelledError
@@ -16,7 +17,7 @@ from distributed.scheduler import KilledWorker
 
 from dynaopt.answers import Answers
 from dynaopt.chunk_worker import Chunk, Parcel, own_version, pack, solve_parcel
-from dynaopt.errors import InvalidInputError, SolverError
+from dynaopt.errors import InvalidInputError, MissingFileError, SolverError
 from dynaopt.window_task import Task
 from dynaopt.workers import Solved, lost_too_often
 
@@ -55,9 +56,13 @@ class DaskWorkers:
             yield from _Run(client, self.address, iter(chunks)).answers()
 
     def _connect(self) -> Client:
-        place = {"scheduler_file" if self.address.endswith(".json") else "address": self.address}
+        is_file = self.address.endswith(".json")
+        if is_file and not Path(self.address).is_file():  # Dask would wait for it to appear
+            expected = "the file that 'dask scheduler --scheduler-file' wrote"
+            raise MissingFileError(f"option dask, {self.address}", expected=expected, found="nothing there")
+        place = "scheduler_file" if is_file else "address"
         try:
-            client = Client(**place, timeout=_CONNECT_S, set_as_default=False)
+            client = Client(**{place: self.address}, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             reason = str(error).strip().splitlines()
             expected = "the address of a Dask scheduler that answers, such as tcp://127.0.0.1:8786"

@@ -174,4 +174,4 @@ def lost_too_often(chunks: Iterable[Chunk]) -> SolverError:
     where = (
         f"in windows {min(starts):%Y-%m-%d %H:%M} to {max(starts):%Y-%m-%d %H:%M}" if starts else "before any window"
     )
-    return SolverError(f"workers died {_MOST_LOSSES + 1} times {where}: out of memory, maybe; try fewer workers")
+    return SolverError(f"workers died again and again {where}: out of memory, maybe; try fewer workers")
