@@ -28,6 +28,8 @@ from dynaopt.schedule_io import read_schedule, write_schedule
 from dynaopt.single_pool import best_single_pool, single_pool
 from dynaopt.slo import Slo, read_slo
 from dynaopt.solvers import solve, solver_names
+from dynaopt.sweep import Sweep, sweep
+from dynaopt.sweep_spec import SweepSpec, read_sweep_spec
 from dynaopt.trace import read_trace
 from dynaopt.violations import Violation
 
@@ -56,6 +58,8 @@ __all__ = [
     "Route",
     "Schedule",
     "Slo",
+    "Sweep",
+    "SweepSpec",
     "Termination",
     "Violation",
     "WindowDemand",
@@ -73,11 +77,13 @@ __all__ = [
     "read_schedule",
     "read_series",
     "read_slo",
+    "read_sweep_spec",
     "read_trace",
     "replay",
     "single_pool",
     "solve",
     "solver_names",
+    "sweep",
     "write_demand",
     "write_profile",
     "write_report",

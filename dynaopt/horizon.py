@@ -208,12 +208,11 @@ def _plan_into(
     folder: Path, horizon: Horizon, workers: int | None, progress: ProgressCallback, *, overwrite: bool
 ) -> Schedule:
     metadata, options = horizon.metadata, describe(horizon.metadata)
-    if not overwrite:
-        finished = read_finished(folder, metadata)
-        if finished is not None:
-            _LOG.info("%s holds this very plan, finished.", folder)
-            progress(finished.num_windows, finished.num_windows, finished.serving_energy_j)
-            return finished
+    if not overwrite and is_finished(folder, metadata):
+        _LOG.info("%s holds this very plan, finished.", folder)
+        finished = read_schedule(folder)
+        progress(finished.num_windows, finished.num_windows, finished.serving_energy_j)
+        return finished
     with Journal(folder / PARTIAL_FOLDER, digest=metadata.digest, options=options, overwrite=overwrite) as journal:
         schedule = assemble(horizon, _solve(horizon, workers, progress, journal))
         write_schedule(schedule, folder)
@@ -323,8 +322,8 @@ def _make_task(
     )
 
 
-def read_finished(folder: Path, metadata: ScheduleMetadata) -> Schedule | None:
-    """Return the schedule in a folder if it is of this very plan; None if there is none.
+def is_finished(folder: Path, metadata: ScheduleMetadata) -> bool:
+    """Tell whether a folder holds the schedule of this very plan.
 
     Parameters
     ----------
@@ -336,15 +335,15 @@ def read_finished(folder: Path, metadata: ScheduleMetadata) -> Schedule | None:
     Raises
     ------
     InvalidInputError
-        If it is that of another plan, telling what differs, or cannot be read.
+        If it holds that of another plan, telling what differs, or one that cannot be read.
     """
-    options = describe(metadata)
     if not (folder / METADATA_FILE).is_file():
-        return None
+        return False
+    options = describe(metadata)
     try:
         found = read_schedule_metadata(folder)
     except DynaoptError as error:
         raise different_plan(folder, f"a {METADATA_FILE} that cannot be read ({error})", None, options) from error
     if found.digest != metadata.digest:
         raise different_plan(folder, "the schedule", {"options": describe(found)}, options)
-    return read_schedule(folder)
+    return True
