@@ -11,6 +11,7 @@ import pytest
 import simple_solver
 from dask_cluster import DaskCluster
 from planning import make_small_profile, make_week
+from sweeping import kept, write_sweep
 
 pytest.importorskip("distributed")
 
@@ -20,6 +21,7 @@ from dynaopt.chunk_worker import Parcel
 from dynaopt.errors import InvalidInputError, MissingFileError, SolverError
 from dynaopt.problem import Cluster
 from dynaopt.slo import Slo
+from dynaopt.sweep import SweepState, sweep
 from dynaopt.window_task import Task
 from dynaopt.window_worker import Job, solve_jobs
 
@@ -73,22 +75,28 @@ def assert_equal(found: list[dict[str, Any]], expected: list[dict[str, Any]]) ->
             assert one[name].equals(other[name])
 
 
-def test_a_cluster_answers_as_this_process_does_though_a_worker_is_killed(cluster: DaskCluster) -> None:
-    """Tests two horizons on two workers, one of which is killed (-9) at work: each window once, the same bits."""
+def test_a_sweep_is_the_same_bytes_on_a_cluster_of_which_a_worker_is_killed(
+    cluster: DaskCluster, tmp_path: Path
+) -> None:
+    """Tests a sweep on two workers, one of which is killed (-9) at work, against this process: every file the same."""
+    path = write_sweep(tmp_path, services='"week.csv"', schedules="true")
+    states: list[SweepState] = []
     killed_at: list[int] = []
 
-    def kill(num_done: int) -> None:
-        if num_done >= 20 and not killed_at:
-            killed_at.append(num_done)
+    def kill(state: SweepState) -> None:
+        states.append(state)
+        if state.windows_done >= 25 and not killed_at:
+            killed_at.append(state.windows_done)
             cluster.workers[0].kill()
 
-    jobs = [make_job(), make_job(num_gpus=24)]
-    found = solve(kill, *jobs, dask=cluster.address)
+    simple_solver.register()
+    sweep(path, out=tmp_path / "cluster", dask=cluster.address, progress=kill)
     assert killed_at
-    assert killed_at[0] < 2 * NUM_WINDOWS - 8  # chunks were still on their way to the worker
+    assert killed_at[0] < states[-1].num_windows - 8  # chunks were still on their way to the worker
     assert cluster.workers[0].wait(10) == -9
-    assert_equal(found, solve(lambda _: None, *jobs, workers=1))
-    assert (found[1]["windows"]["termination"] == "infeasible").any()
+    sweep(path, out=tmp_path / "here", workers=1)
+    assert kept(tmp_path / "cluster") == kept(tmp_path / "here")
+    assert len(states) > 2 * states[-1].num_points  # told chunk by chunk
 
 
 def test_work_goes_on_when_all_workers_are_lost_and_another_comes(cluster: DaskCluster) -> None:
