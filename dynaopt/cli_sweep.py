@@ -123,9 +123,8 @@ def _notes(result: Sweep) -> list[str]:
     notes = []
     if len(unsolved):
         first = unsolved.iloc[0]
-        notes.append(
-            f"{len(unsolved):,} points have windows without an answer, first {first['point']}: {first['reason']}"
-        )
+        count = "1 point has" if len(unsolved) == 1 else f"{len(unsolved):,} points have"
+        notes.append(f"{count} windows without an answer, first {first['point']}: {first['reason']}")
     if result.num_violations:
         first = points[points["num_violations"] > 0].iloc[0]
         notes.append(f"Check: {result.num_violations:,} violations, first in {first['point']}")

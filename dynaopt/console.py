@@ -201,7 +201,8 @@ class SweepProgress(_Bar):
             self._say(f"{points} and {windows} were planned before")
         self._is_first = False
         energy = f"{state.serving_energy_j / 3.6e6:,.1f} kWh so far"
-        self._show(state.windows_done, state.num_windows, f"windows; {points}; {energy}")
+        # Windows tell how far it is, for a point may be a week.
+        self._show(state.windows_done, state.num_windows, f"{points}, {energy}")
 
 
 class StepProgress(_Bar):

@@ -67,7 +67,7 @@ def energy_lines(points: pd.DataFrame, x: str) -> go.Figure:
             marker={"size": 8},
         )
     left_out = int((points["num_unsolved"] > 0).sum())
-    note = f"; {left_out} points with windows unanswered are left out" if left_out else ""
+    note = f"; left out are points with windows unanswered: {left_out}" if left_out else ""
     what = "serving energy of the sampled windows (kWh)" if column == "serving_energy_j" else "energy (kWh)"
     return _laid_out(figure, f"{what.partition(' (')[0].capitalize()}{note}", TITLES[x], what)
 
