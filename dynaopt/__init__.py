@@ -30,6 +30,8 @@ from dynaopt.schedule_io import read_schedule, write_schedule
 from dynaopt.single_pool import best_single_pool, single_pool
 from dynaopt.slo import Slo, read_slo
 from dynaopt.solvers import solve, solver_names
+from dynaopt.sweep import Sweep, sweep
+from dynaopt.sweep_spec import SweepSpec, read_sweep_spec
 from dynaopt.trace import read_trace
 from dynaopt.violations import Violation
 
@@ -59,6 +61,8 @@ __all__ = [
     "Route",
     "Schedule",
     "Slo",
+    "Sweep",
+    "SweepSpec",
     "Termination",
     "Violation",
     "WindowDemand",
@@ -78,6 +82,7 @@ __all__ = [
     "read_schedule",
     "read_series",
     "read_slo",
+    "read_sweep_spec",
     "read_trace",
     "relaxation_table",
     "relaxations",
@@ -85,6 +90,7 @@ __all__ = [
     "single_pool",
     "solve",
     "solver_names",
+    "sweep",
     "write_demand",
     "write_profile",
     "write_report",

@@ -26,6 +26,7 @@ from dynaopt import (
     cli_replay,
     cli_report,
     cli_rolling,
+    cli_sweep,
     cli_trace,
 )
 from dynaopt.cli_errors import INTERRUPTED, USAGE_ERROR, fail
@@ -42,6 +43,7 @@ app.command("plan")(cli_plan.plan_command)
 app.command("check")(cli_check.check_command)
 app.command("pareto")(cli_pareto.pareto_command)
 app.command("compare")(cli_compare.compare_command)
+app.command("sweep")(cli_sweep.sweep_command)
 app.command("bench")(cli_bench.bench_command)
 app.command("replay")(cli_replay.replay_command)
 app.command("rolling")(cli_rolling.rolling_command)

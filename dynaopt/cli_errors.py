@@ -31,6 +31,7 @@ _OPTION_OF_KEYWORD = {
     "time_limit_s": "--time-limit",
     "gap_tolerance": "--gap",
     "workers": "--workers",
+    "dask": "--dask",
     "window_s": "--window",
     "cut_points": "--cut-points",
     "out": "--out",

@@ -19,7 +19,7 @@ from dynaopt.problem import WindowDemand
 from dynaopt.profile import FloatArray
 from dynaopt.result import Result, Termination
 from dynaopt.solvers import solve
-from dynaopt.window_worker import Task
+from dynaopt.window_task import Task
 
 SOLVER = "coupled"
 ROUNDING = 1e-9
