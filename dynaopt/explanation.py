@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -109,7 +110,7 @@ def explain(problem: Problem, before: Allocation, after: Allocation, kept: Refil
 
 def _of_model(
     problem: Problem, model: str, profile: Profile, before: Allocation, after: Allocation
-) -> Iterator[dict[str, object]]:
+) -> Iterator[dict[str, Any]]:
     """Give the changes of a model."""
     old, new = _clocks(before, model), _clocks(after, model)
     drew = _Drawn(before, problem, profile), _Drawn(after, problem, profile)
@@ -138,7 +139,7 @@ def _of_model(
 
 def _moves(
     model: str, tp: int, leaving: Mapping[str, Clocks], coming: Mapping[str, Clocks], drew: tuple[_Drawn, _Drawn]
-) -> Iterator[dict[str, object]]:
+) -> Iterator[dict[str, Any]]:
     """Pair what is left: instances that leave a pool for another."""
     sources = [(pool, mhz, n) for pool, own in leaving.items() for mhz, n in own.items() if n > 0]
     for pool, own in coming.items():
@@ -156,7 +157,7 @@ def _moves(
 
 
 class _Drawn:
-    """Mean power of an instance of each configuration of a model, with its host and beyond its GPUs unused, in watts."""
+    """Mean power of a model's instances by configuration: with the host, less what their GPUs would draw unused."""
 
     def __init__(self, allocation: Allocation, problem: Problem, profile: Profile) -> None:
         self._per_gpu_w = host_power_w(profile, problem.cluster) - problem.unused_gpu_power_w
@@ -185,7 +186,7 @@ def _row(
     after_w: float,
     before_w: float,
     energy_j: float = 0.0,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     values = (change, model, pool, tp, mhz, n, from_pool, from_mhz, energy_j, n * (after_w - before_w))
     return dict(zip(COLUMNS, values, strict=True))
 
@@ -247,14 +248,14 @@ def _frame(groups: tuple[InstanceGroup, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(RUNNING_COLUMNS)).astype({"tp": np.int64, "num_instances": np.int64})
 
 
-def _line(row: Mapping[str, object]) -> str:
-    change, power_w = str(row["change"]), float(str(row["power_w"]))
+def _line(row: Mapping[Hashable, Any]) -> str:
+    change, power_w = row["change"], row["power_w"]
     effect = f"{'draws' if change == 'start' else 'adds' if power_w > 0 else 'saves'} {_watts(abs(power_w))}"
     if change == "load":
         return f"{_VERBS[change]}: {effect}"
     what = f"{_VERBS[change]} {row['num_instances']} × TP{row['tp']} of {row['model']}"
     if change == "start":
-        energy = _energy(float(str(row["energy_j"])))
+        energy = _energy(row["energy_j"])
         return f"{what} at {row['frequency_mhz']} MHz in {row['pool']}: {effect}, starting takes {energy}"
     if change == "stop":
         return f"{what} at {row['frequency_mhz']} MHz in {row['pool']}: {effect}"

@@ -14,6 +14,7 @@ Filling = list[tuple[PoolOption, int, float]]
 
 MAX_SUMS = 4096
 ROUNDING = 1e-9
+DUST = 1e-12
 
 
 def with_power(filling: Filling) -> tuple[float, Filling]:
@@ -35,7 +36,8 @@ def scaled(filling: Filling, load_rps: float) -> Filling | None:
     before = sum(n * rate for _, n, rate in filling)
     if before <= 0:
         return [(option, n, 0.0) for option, n, _ in filling] if load_rps <= 0 else None
-    factor = load_rps / before
+    # A load that differs by rounding only is the same: answers must not drift where nothing changes.
+    factor = 1.0 if abs(load_rps - before) <= DUST * before else load_rps / before
     if any(rate * factor > option.capacity_rps * (1 + ROUNDING) for option, _, rate in filling):
         return None
     return [(option, n, min(rate * factor, option.capacity_rps)) for option, n, rate in filling]
@@ -96,7 +98,7 @@ def _cheapest(
     load_rps: float,
 ) -> tuple[np.ndarray, int]:
     """Return how many of each option are full, and which has the part-filled one, of all ways the cheapest."""
-    full = np.indices(counts + 1).reshape(counts.size, -1)
+    full = np.indices(tuple((counts + 1).tolist())).reshape(counts.size, -1)
     rest = load_rps - capacity @ full
     best_w, best = np.inf, (counts, -1)
     for k, (option, n) in enumerate(instances):

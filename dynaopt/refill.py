@@ -18,7 +18,7 @@ import numpy as np
 from dynaopt.allocation import Allocation, Load, make_allocation
 from dynaopt.load_sets import NUM_CLASSES, route
 from dynaopt.pool import PoolOption
-from dynaopt.pool_filling import Filling, equally_full, one_after_the_other, scaled, with_power
+from dynaopt.pool_filling import DUST, Filling, equally_full, one_after_the_other, scaled, with_power
 from dynaopt.problem import Problem
 
 ROUNDING = 1e-9
@@ -117,8 +117,9 @@ def _as_before(problem: Problem, before: Allocation, usable: dict[int, float]) -
         total = sum(routed[c].values())
         if pool.rate_rps > 0 and total <= 0:
             return None
+        same = abs(total - pool.rate_rps) <= DUST * total
         for p, rate in routed[c].items() if pool.rate_rps > 0 else ():
-            flows[c, p] = pool.rate_rps * (rate / total)
+            flows[c, p] = rate if same else pool.rate_rps * (rate / total)
     return flows if _is_carried(problem, flows, usable) else None
 
 
