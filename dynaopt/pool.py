@@ -133,7 +133,7 @@ class PoolMaker:
             request_class=name,
             rate_rps=rate_rps,
             gpu_power_w=self.gpu_power_w,
-            options=_options_at(self.profile, self.slo, self.stretch).get(name, ()),
+            options=_cut(self.profile, self.slo, self.stretch).of(name),
             members=members,
         )
 
@@ -154,6 +154,10 @@ class _CurveTable:
         Where each starts, shape (curves + 1,).
     rate_rps, power_w
         Their levels, and the power there, in watts.
+    start
+        `first` as Python's numbers.
+    curves_of
+        Which curves are those of a class or mix.
     """
 
     keys: tuple[tuple[int, int, str], ...]
@@ -161,9 +165,11 @@ class _CurveTable:
     first: npt.NDArray[np.int64]
     rate_rps: FloatArray
     power_w: FloatArray
+    start: tuple[int, ...]
+    curves_of: Mapping[str, range]
 
-    def cut(self, stretch: float) -> dict[str, tuple[PoolOption, ...]]:
-        """Return the options of each class or mix: the curves up to what an instance may be given."""
+    def cut(self, stretch: float) -> _Cut:
+        """Cut the curves at what an instance may be given."""
         capacity = self.slo_rate_rps / stretch
         size, start = np.diff(self.first), self.first[:-1]
         # A problem has 200 curves and a week 2,000 problems: cutting all at once is several times faster.
@@ -175,11 +181,26 @@ class _CurveTable:
         rate_rps[last] = capacity
         for shared in (rate_rps, power_w):  # by problems of the same stretch
             shared.setflags(write=False)
-        found: dict[str, list[PoolOption]] = {}
-        for (tp, mhz, name), a, b in zip(self.keys, start.tolist(), (last + 1).tolist(), strict=True):
-            option = PoolOption(tp=tp, frequency_mhz=mhz, rate_rps=rate_rps[a:b], power_w=power_w[a:b])
-            found.setdefault(name, []).append(option)
-        return {name: tuple(options) for name, options in found.items()}
+        return _Cut(self, rate_rps, power_w, (last + 1).tolist())
+
+
+class _Cut:
+    """Curves cut at one stretch, of which options are made when they are asked for: most mixes are not on offer."""
+
+    def __init__(self, table: _CurveTable, rate_rps: FloatArray, power_w: FloatArray, end: list[int]) -> None:
+        self._table, self._rate_rps, self._power_w, self._end = table, rate_rps, power_w, end
+        self._made: dict[str, tuple[PoolOption, ...]] = {}
+
+    def of(self, name: str) -> tuple[PoolOption, ...]:
+        """Return the options of a class or mix; the same objects each time."""
+        if name not in self._made:
+            self._made[name] = tuple(self._option(at) for at in self._table.curves_of.get(name, ()))
+        return self._made[name]
+
+    def _option(self, at: int) -> PoolOption:
+        tp, mhz, _ = self._table.keys[at]
+        part = slice(self._table.start[at], self._end[at])
+        return PoolOption(tp=tp, frequency_mhz=mhz, rate_rps=self._rate_rps[part], power_w=self._power_w[part])
 
 
 @lru_cache(maxsize=64)
@@ -187,16 +208,20 @@ def _table(profile: Profile, slo: Slo) -> _CurveTable:
     rates = slo_rates_rps(profile, slo)
     keys = tuple(sorted(rates, key=lambda key: (key[2], key[:2])))
     bends = [(profile.curves[key], profile.curves[key].power_bends()) for key in keys]
+    first = np.cumsum([0, *(at.size for _, at in bends)])
+    names = [key[2] for key in keys]
     return _CurveTable(
         keys=keys,
         slo_rate_rps=np.array([rates[key] for key in keys]),
-        first=np.cumsum([0, *(at.size for _, at in bends)]),
+        first=first,
         rate_rps=np.concatenate([*(curve.rate_rps[at] for curve, at in bends), np.empty(0)]),
         power_w=np.concatenate([*(curve.power_w[at] for curve, at in bends), np.empty(0)]),
+        start=tuple(first.tolist()),
+        curves_of={name: range(names.index(name), names.index(name) + names.count(name)) for name in set(names)},
     )
 
 
 @lru_cache(maxsize=64)
-def _options_at(profile: Profile, slo: Slo, stretch: float) -> Mapping[str, tuple[PoolOption, ...]]:
-    """Return what may run in the pools of each class or mix; the same objects for the same stretch."""
+def _cut(profile: Profile, slo: Slo, stretch: float) -> _Cut:
+    """Return what may run in the pools of each class or mix; the same object for the same stretch."""
     return _table(profile, slo).cut(stretch)
