@@ -26,6 +26,8 @@ FIRST_NODES, MORE_NODES = 60, 2.5
 MAX_PRICES = 12
 ROUNDING = 1e-9
 FADING = 0.9
+MARGIN = 1.2
+"""Time that must be left for a search, over what one took of late, on average."""
 
 
 class Pace:
@@ -106,7 +108,7 @@ def search_answer(
     nodes, best, used = FIRST_NODES, Found(), 0
     while used < MAX_PRICES:
         left_s, answered = deadline_s - time.perf_counter(), min(best.objective_j, known_j) < np.inf
-        if answered and not pace.fits(left_s):
+        if answered and not pace.fits(left_s, MARGIN):
             break
         started = time.perf_counter()
         own = [_priced(problem, group, charges, prices.now_w) for group in groups]
@@ -121,7 +123,7 @@ def search_answer(
             break
         if _is_loose(allocation, bound_w, charges, prices.now_w, tree_gap) and nodes < MAX_NODES:
             left_s = deadline_s - time.perf_counter()
-            if least_j == np.inf or pace.fits(left_s, MORE_NODES):
+            if least_j == np.inf or pace.fits(left_s, MARGIN * MORE_NODES):
                 nodes = min(int(MORE_NODES * nodes), MAX_NODES)
                 continue
         used += 1
