@@ -12,12 +12,14 @@ from dynaopt.horizon import plan
 from dynaopt.objective import Objective
 from dynaopt.pareto import ParetoFront, pareto_front
 from dynaopt.perturbation import Perturbation
+from dynaopt.planner import Planner
 from dynaopt.price_series import PriceSeries, read_series
 from dynaopt.prices import prices, problem_prices
 from dynaopt.problem import Cluster, Problem, WindowDemand
 from dynaopt.profile import LoadCurve, Profile
 from dynaopt.profile_io import list_profiles, read_profile, write_profile
 from dynaopt.relaxations import Relaxation, relaxation_table, relaxations
+from dynaopt.replan import Replan
 from dynaopt.replay import replay
 from dynaopt.replay_options import ReplayOptions
 from dynaopt.replay_result import ReplayResult
@@ -50,10 +52,12 @@ __all__ = [
     "Objective",
     "ParetoFront",
     "Perturbation",
+    "Planner",
     "PriceSeries",
     "Problem",
     "Profile",
     "Relaxation",
+    "Replan",
     "ReplayOptions",
     "ReplayResult",
     "Result",

@@ -103,15 +103,40 @@ class Greedy:
         self, problem: Problem, max_nodes: int, gap: float, deadline_s: float
     ) -> tuple[Allocation | None, float]:
         """Return the best allocation without regard to the power cap, and what no objective can go below, in watts."""
-        groups = groups_of(problem)
-        reserve = problem.cluster.reserve
-        pools = [pools_of(group, self._room, reserve, deadline_s) for group in groups]
-        answers = [solve_group(own, max_nodes, gap, deadline_s) for own in pools]
-        bound_w = max(0.0, sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True)))
-        if any(answer.chosen is None for answer in answers):
+        allocation, bound_w = search_groups(problem, groups_of(problem), self._room, max_nodes, gap, deadline_s)
+        if allocation is None:
             return None, bound_w
-        allocation = allocation_of(problem, groups, answers)
         return allocation, min(bound_w * (1 - ROUNDING), allocation.objective_w)
+
+
+def search_groups(
+    problem: Problem, groups: list[Group], room: Workspace, max_nodes: int, gap: float, deadline_s: float
+) -> tuple[Allocation | None, float]:
+    """Find the best allocation without regard to the power cap.
+
+    Parameters
+    ----------
+    problem
+        What to solve.
+    groups
+        Those of `groups_of`; their costs may be others than the problem's.
+    room
+        To work in.
+    max_nodes, gap, deadline_s
+        As in `solve_group`.
+
+    Returns
+    -------
+    tuple
+        The allocation or None; what no allocation's cost by the groups goes below, in watts, infinite where it is
+        proved that there is none.
+    """
+    reserve = problem.cluster.reserve
+    answers = [solve_group(pools_of(group, room, reserve, deadline_s), max_nodes, gap, deadline_s) for group in groups]
+    bound_w = max(0.0, sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True)))
+    if any(answer.chosen is None for answer in answers):
+        return None, bound_w
+    return allocation_of(problem, groups, answers), bound_w
 
 
 def allocation_of(problem: Problem, groups: list[Group], answers: list[GroupAnswer]) -> Allocation:
