@@ -102,6 +102,7 @@ def _as_text(schedule: Schedule, table: pd.DataFrame, lacking: pd.DataFrame) -> 
     name, parts = schedule.metadata.demand.name, list[TitledTable | str]()
     for start, rows in table.groupby("window_start"):
         parts.append(_price_table(f"{name}, window {start:%Y-%m-%d %H:%M} UTC: what things are worth", rows))
+        parts.extend(_reasons(rows))
     for start, rows in lacking.groupby("window_start"):
         title = f"{name}, window {start:%Y-%m-%d %H:%M} UTC has no answer: the smallest single change that gives it one"
         parts.append(_relaxation_table(title, rows))
@@ -118,13 +119,18 @@ def _price_table(title: str, table: pd.DataFrame) -> TitledTable:
             row["kind"].replace("_", " "),
             " ".join(filter(None, (row["model"], row["item"]))),
             _step(row["kind"], row["step"], row["unit"]),
-            None if pd.isna(row["energy_wh"]) else f"{row['energy_wh']:+,.3f}",
+            "no answer" if pd.isna(row["energy_wh"]) else f"{row['energy_wh']:+,.3f}",
             None if pd.isna(row["lower_wh"]) else f"{row['lower_wh']:+,.3f} to {row['upper_wh']:+,.3f}",
-            row["reason"] if pd.isna(row["energy_wh"]) else "",
         ]
         for row in table.to_dict(orient="records")
     ]
-    return make_table(["of", "which", "change", "Wh", "proved", "note"], rows, title=title, text_columns=3)
+    return make_table(["of", "which", "change", "Wh", "proved"], rows, title=title, text_columns=3)
+
+
+def _reasons(table: pd.DataFrame) -> list[str]:
+    """Say once each why there is no answer with some of the changes; a text is too long for a cell."""
+    rows = table[table["energy_wh"].isna()].to_dict(orient="records")
+    return [f"No answer with {_step(r['kind'], r['step'], r['unit'])} of {r['item']}: {r['reason']}" for r in rows]
 
 
 def _step(kind: str, step: float, unit: str) -> str:

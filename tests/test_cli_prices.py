@@ -83,3 +83,22 @@ def test_bad_options(folder: Path, words: list[str], message: str, capsys: pytes
     """Tests exit code 2 and one line."""
     assert main(["prices", str(folder), *words, *GREEDY]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_changes_without_an_answer(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Tests that a change that leaves no answer is told so in its row, and why below the table.
+
+    The headroom leaves the only TP8 half a request per second, so that one more of any class does not fit.
+    """
+    demand = make_week(1)
+    window = demand.window(0)
+    headroom = 50 / (window.peak_factor[""] * (float(window.rate_rps[""].sum()) + 0.5)) - 1
+    write_profile(make_small_profile(), tmp_path / "profile")
+    options = {"solver": "greedy", "workers": 1, "paths": {"small-tiny-model": tmp_path / "profile"}}
+    plan(demand, make_small_profile(), out=tmp_path / "plan", num_gpus=8, headroom=headroom, **options)
+    assert main(["prices", str(tmp_path / "plan"), "--window", "busiest", "--kind", "request_class", *GREEDY]) == 0
+    lines = told(capsys)
+    without = [line for line in lines if line.endswith("no answer –")]
+    assert len(without) == 9
+    assert len([line for line in lines if line.startswith("No answer with +1 requests/s of ")]) == 9
+    assert any("needs 10 GPUs of 8" in line for line in lines)
