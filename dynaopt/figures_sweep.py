@@ -93,6 +93,8 @@ def _swept(points: pd.DataFrame) -> list[str]:
 def _told(axis: str, value: object) -> str:
     if axis in _OF_COLOUR:
         return str(value)
+    if axis == "num_gpus":
+        return f"{value} GPUs"
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return f"{axis.replace('_', ' ')} {text}"
 
@@ -116,8 +118,8 @@ def _laid_out(figure: go.Figure, title: str, x_title: str, y_title: str) -> go.F
         title={"text": title, "x": 0, "xref": "paper", "font": {"size": 16}},
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
         xaxis={"title": {"text": x_title}, "ticks": "outside", "linecolor": MUTED},
-        yaxis={"title": {"text": y_title}, "ticks": "outside", "linecolor": MUTED, "rangemode": "tozero"},
+        # From zero, lines that lie some per cent apart would be one.
+        yaxis={"title": {"text": y_title}, "ticks": "outside", "linecolor": MUTED},
         showlegend=True,
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top"},
     )
     return figure
