@@ -22,7 +22,7 @@ from dynaopt.restricted_master import Duals, RestrictedMaster
 from dynaopt.window_mixes import InstanceMix
 
 MAX_PASSES = 15
-STRETCH_S = 10.0
+STRETCH_S = 60.0
 MAX_NODES = 600
 LEAST_PROGRESS = 1e-6
 """Share of the objective by which a pass must raise the bound, or find new mixes, to be worth another."""
@@ -88,7 +88,7 @@ def solve_coupled(
         stuck = found == 0 and bound - before <= LEAST_PROGRESS * abs(bound)
         if stuck or duals.value - bound <= gap / 2 * abs(duals.value):
             break
-    choice = master.choose(mixes, gap=gap / 4, time_limit_s=STRETCH_S)
+    choice = master.choose(mixes, gap=gap, time_limit_s=STRETCH_S)
     chosen = [_chosen(own, numbers.tolist()) for own, numbers in zip(mixes, choice.mixes, strict=True)]
     return CoupledAnswer(chosen=chosen, idle=choice.idle, lower_bound=bound, passes=number)
 
