@@ -263,6 +263,7 @@ def test_every_kind_of_violation_is_planted_somewhere() -> None:
     """Tests that no kind is left untested by the faults here and in the tests of one window."""
     elsewhere = {K.UNKNOWN_NAME, K.IMPOSSIBLE_NUMBER, K.BEYOND_CURVE, K.TBT, K.FIXED_MIX, K.MIX}
     elsewhere |= {K.PRICE, K.COST, K.CARBON, K.OBJECTIVE}  # in `test_check_objective`
+    elsewhere |= {K.MIN_UP, K.MAX_STARTS, K.STARTING_GPUS, K.COUPLED_BOUND}  # in `test_check_coupling`
     assert set().union(*(expected for _, expected in FAULTS.values())) | elsewhere == set(K)
 
 
