@@ -12,12 +12,12 @@ Between two vertices V is concave, so on any interval its convex hull is that of
 Curves must not fall with load. A cost of opening the pool may be added to V at every load but 0.
 
 A table of vertices ends where it has served its purpose or its room is full, at a load T. Beyond T, V repeats: let item
-1, of r requests/s and cost w, be the one that costs least per request, s1 = w / r. Either some cheapest instances have
-so many of it that the others carry at most T: they cost V'(L) = m w + V(L - m r) with the fewest such m. Or the others
-carry more than T, one of them, of at most c requests/s, perhaps part-filled; with s2 the next least cost per request they
-cost at least s1 L + (s2 - s1) (T - c). So V lies between the smaller of the two and V', and where the first is the
-smaller one, which for many instances it soon is, V = V' (Gilmore and Gomory, Operations Research 14, 1966, prove it for
-whole-numbered knapsacks). `docs/scaling.md` has the proof.
+1, of r requests/s and cost w, be the one that costs least per request, s1 = w / r. Either cheapest instances have so
+many of it that the others carry at most T: they cost V'(L) = m w + V(L - m r) with the fewest such m. Or the others
+carry more than T, one of them, of at most c requests/s, perhaps part-filled; with s2 the next least cost per request
+all cost at least s1 L + (s2 - s1) (T - c). So V lies between the smaller of the two and V', and is V' where that is the
+smaller (Gilmore and Gomory, Operations Research 14, 1966, prove this of whole-numbered knapsacks).
+`docs/scaling.md` has the proof.
 """
 
 from __future__ import annotations
@@ -327,6 +327,45 @@ def decode(t: Any, load: float, counts: IntArray) -> tuple[int, float]:
     for i in range(t.num_items):
         rest -= counts[i] * t.item_rps[i]
     return piece, rest
+
+
+@compiled
+def decode_parts(
+    t: Any, load: float, counts: IntArray, options: IntArray, numbers: IntArray, rates: FloatArray
+) -> int:
+    """Write the instances that attain V as parts: an option, how many of it, and the load on each.
+
+    Parameters
+    ----------
+    t, load, counts
+        As for `decode`.
+    options, numbers, rates
+        Receive the parts, shape (MAX_ITEMS + 1,) each.
+
+    Returns
+    -------
+    int
+        How many parts there are.
+    """
+    piece, rest = decode(t, load, counts)
+    size = 0
+    for i in range(t.num_items):
+        if counts[i] > 0:
+            options[size], numbers[size], rates[size] = t.item_option[i], counts[i], t.item_rps[i]
+            size += 1
+    if piece >= 0:
+        options[size], numbers[size], rates[size] = t.single.option[piece], 1, rest
+        size += 1
+    elif rest != 0 and size > 0:  # a rounding error: one of the last instances takes it
+        at = size - 1
+        if numbers[at] > 1:
+            numbers[at] -= 1
+            options[size] = options[at]
+            rates[size] = rates[at]
+            at, size = size, size + 1
+        numbers[at] = 1
+        rates[at] += rest
+    return size
 
 
 @compiled

@@ -68,6 +68,14 @@ class SparePools:
         """Return the cheapest instances of each pool at its load."""
         return [self._pool(p, float(load)) for p, load in enumerate(loads_rps)]
 
+    def instances_of(self, p: int, load_rps: float) -> PoolInstances:
+        """Return the cheapest instances of a pool at a load."""
+        return self._pool(p, load_rps)
+
+    def keeping(self, p: int, load_rps: float, way: PoolInstances, shares: FloatArray) -> list[PoolInstances]:  # noqa: ARG002
+        """Return nothing: part of a pool and the rest of it need not have the capacity together."""
+        return []
+
     def covers(self, p: int, load_rps: float) -> list[PoolInstances]:  # noqa: ARG002 - part of the protocol
         """Return nothing: instances without spare capacity would not do."""
         return []
