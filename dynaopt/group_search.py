@@ -21,6 +21,8 @@ MAX_STEPS = 20
 MAX_WIGGLES = 16
 FORBIDDING = 50.0
 MORE_EFFORT = 4
+FINE_GAP = 1e-4
+"""Where limits bind, the gaps of the searches and that of the price add up, so none may take all that was asked for."""
 FEW_POOLS = 40
 """Above, what combining could gain is less than the share of one instance, and takes tables for all prices anew."""
 FEW_LOADS, SOME_LOADS, MANY_LOADS = 3, 6, 24
@@ -160,7 +162,7 @@ class _PriceSearch:
         worth = float(prices @ self.limits)
         if power_weight > 0:
             # The price of the limits is no part of the objective, of which the gap is a share.
-            gap = self.gap / effort * self._share_of_objective(worth)
+            gap = min(self.gap, FINE_GAP) / effort * self._share_of_objective(worth)
             found = self.pools.search(effort * self.max_nodes // 3, gap)
         else:  # where what is taken up is whole-numbered, a coarse gap proves as much
             is_whole = bool((prices == prices.round()).all())
@@ -174,7 +176,7 @@ class _PriceSearch:
         return self.note(prices, found, self.pools.instances(found.loads_rps), bound)
 
     def _share_of_objective(self, worth: float) -> float:
-        """Return how much of a cost at prices is objective; all of it where there are several limits, and many prices."""
+        """Return what share of a cost at prices is objective; all of it where several limits have prices."""
         base_w, low_w = self.pools.group.base_w, max(self.lower_w, 0.0)
         return (base_w + low_w) / (low_w + worth) if self.limits.size == 1 and worth > 0 else 1.0
 
@@ -194,7 +196,7 @@ class _PriceSearch:
             if dear.excess[0] > 0:
                 return
             bracket = Bracket(bracket, dear)
-        self.bracket = close_in(bracket, at, tolerance=self.gap / 4, is_over=lambda: self.is_over)
+        self.bracket = close_in(bracket, at, tolerance=min(self.gap, FINE_GAP) / 4, is_over=lambda: self.is_over)
 
     def climb(self, scale_w: float) -> None:
         """Raise the bound by steps along how far the limits are exceeded: Polyak's rule with a falling target."""

@@ -20,6 +20,8 @@ MAX_RAISES = 6
 MAX_TANGENTS = 12
 _LEAST_STEP = 1e-4
 """Of the prices between which the best one lies, as a share of the higher: closer ones are the same."""
+_SEARCH_GAPS = 10.0
+"""How many tolerances from the best bound the peak may be, for the searches that gave the bounds have a gap too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,11 +121,13 @@ def close_in(
     is_over
         Whether to stop where it is.
     """
+    best_w = max(bracket.low.bound_w, bracket.high.bound_w)
     for _ in range(MAX_TANGENTS):
         price_w, peak_w = bracket.peak
         edge = _LEAST_STEP * float(bracket.high.prices[0])
-        # Of the costs found, not of the bounds: how close a search comes to what it found is another matter.
-        if is_over() or peak_w - max(bracket.low.dual_w, bracket.high.dual_w) <= tolerance * abs(peak_w):
+        # A search proves what it found but for its own gap, or much less where it ran out of nodes.
+        near = peak_w - max(bracket.low.dual_w, bracket.high.dual_w) <= tolerance * abs(peak_w)
+        if is_over() or (near and peak_w - best_w <= _SEARCH_GAPS * tolerance * abs(peak_w)):
             break
         if min(price_w - bracket.low.prices[0], bracket.high.prices[0] - price_w) <= edge:
             if bracket.high.prices[0] - bracket.low.prices[0] <= 4 * edge:
@@ -132,5 +136,6 @@ def close_in(
         if 0.9 * bracket.high.prices[0] > bracket.low.prices[0]:
             price_w = (price_w + bracket.balance_w) / 2
         found = at(price_w)
+        best_w = max(best_w, found.bound_w)
         bracket = Bracket(found, bracket.high) if found.excess[0] > 0 else Bracket(bracket.low, found)
     return bracket

@@ -330,9 +330,7 @@ def decode(t: Any, load: float, counts: IntArray) -> tuple[int, float]:
 
 
 @compiled
-def decode_parts(
-    t: Any, load: float, counts: IntArray, options: IntArray, numbers: IntArray, rates: FloatArray
-) -> int:
+def decode_parts(t: Any, load: float, counts: IntArray, options: IntArray, numbers: IntArray, rates: FloatArray) -> int:
     """Write the instances that attain V as parts: an option, how many of it, and the load on each.
 
     Parameters
