@@ -20,7 +20,7 @@ MAX_RAISES = 6
 MAX_TANGENTS = 12
 _LEAST_STEP = 1e-4
 """Of the prices between which the best one lies, as a share of the higher: closer ones are the same."""
-_SEARCH_GAPS = 10.0
+_SEARCH_GAPS = 40.0
 """How many tolerances from the best bound the peak may be, for the searches that gave the bounds have a gap too."""
 
 

@@ -18,7 +18,9 @@ class PlainPools:
 
     def set_prices(self, prices: FloatArray, power_weight: float = 1.0) -> None:
         """Make the prices, and how much power itself counts, those of the calls that follow."""
-        self._room.fill(self.group, priced(self.group, prices, power_weight))
+        if not self._room.is_filled_for(self.group, prices, power_weight):
+            self._room.fill(self.group, priced(self.group, prices, power_weight))
+            self._room.filled_for = self.group, prices, power_weight
 
     def search(self, max_nodes: int, gap: float) -> Relaxed:
         """Split the arrivals over the pools."""

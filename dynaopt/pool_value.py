@@ -33,7 +33,7 @@ from dynaopt.jit import compiled
 IntArray = npt.NDArray[np.int64]
 
 MAX_ITEMS = 128
-MAX_VERTICES = 2048
+MAX_VERTICES = 1024
 
 POOL = np.dtype(
     [
@@ -139,7 +139,11 @@ def find_vertices(t: Any, wanted_rps: float, scratch: npt.NDArray[np.void]) -> N
     scratch[0].num_vertices = 1
     scratch[0].vertex_rps[0] = scratch[0].vertex_cost[0] = 0.0
     for i in range(t.num_items):
-        t.limit_rps = _add_item(scratch[now], t.item_rps[i], t.item_cost[i], t.limit_rps, scratch[1 - now])
+        old, r, w = scratch[now], t.item_rps[i], t.item_cost[i]
+        instead = count_up_to(old.vertex_rps, old.num_vertices, r * (1 - TINY))
+        if instead < old.num_vertices and old.vertex_cost[instead] <= w:
+            continue  # cheaper items carry as much: no undominated sum has this one
+        t.limit_rps = _add_item(old, r, w, t.limit_rps, scratch[1 - now])
         now = 1 - now
     n = scratch[now].num_vertices
     t.num_vertices = n
@@ -276,14 +280,14 @@ def floor_below(t: Any, load: float, cost: float) -> float:
 @compiled
 def count_vertices(t: Any, load: float) -> int:
     """Return how many vertices are at most a load, those that repeat beyond the table counted on."""
-    n = t.num_vertices
+    n = int(t.num_vertices)
     if t.first_repeated < 0 or load <= t.limit_rps:
         return count_up_to(t.vertex_rps, n, load)
     repeats = repeats_beyond(t, load)
     if repeats == 0:
         return n
     inside = count_up_to(t.vertex_rps, n, load - repeats * t.item_rps[0] + TINY * load)
-    return n + (repeats - 1) * (n - t.first_repeated) + max(inside - t.first_repeated, 0)
+    return n + (repeats - 1) * (n - int(t.first_repeated)) + max(inside - int(t.first_repeated), 0)
 
 
 @compiled

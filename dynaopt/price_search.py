@@ -27,6 +27,15 @@ class Workspace:
         self.counts = np.zeros(MAX_ITEMS, dtype=np.int64)
         self.parts = np.zeros(MAX_ITEMS + 1, np.int64), np.zeros(MAX_ITEMS + 1, np.int64), np.zeros(MAX_ITEMS + 1)
 
+        self.filled_for: tuple[Group, FloatArray, float] | None = None
+
+    def is_filled_for(self, group: Group, prices: FloatArray, power_weight: float) -> bool:
+        """Return whether `filled_for` says that the value functions are those of a group at prices."""
+        if self.filled_for is None:
+            return False
+        own, at, weight = self.filled_for
+        return own is group and weight == power_weight and np.array_equal(at, prices)
+
     def fill(self, group: Group, cost_w: FloatArray, opening_w: FloatArray | float = 0.0) -> npt.NDArray[np.void]:
         """Compute the value functions of a group's pools.
 
@@ -39,6 +48,7 @@ class Workspace:
         opening_w
             Cost of each pool that has any load, shape (pools,).
         """
+        self.filled_for = None
         if self.pools.size != len(group.pools):
             self.pools = np.zeros(len(group.pools), POOL)
         self.pools["opening"] = opening_w
