@@ -10,7 +10,6 @@ from builders import make_curve, make_problem, make_profile
 
 import dynaopt
 from dynaopt import infeasibility
-from dynaopt.capacity_program import Least
 from dynaopt.infeasibility import explain
 from dynaopt.problem import Problem
 from dynaopt.profile import LoadCurve
@@ -217,21 +216,3 @@ def test_solvers_pass_their_deadline_on(solver: str, monkeypatch: pytest.MonkeyP
     assert before + 30 <= seen[0] <= time.perf_counter() + 30
     dynaopt.solve(pose({"LL": 5.0}), solver=solver)
     assert seen[1] == np.inf
-
-
-def test_a_power_cap_of_which_nothing_was_learned_in_time() -> None:
-    """Tests that a program that found neither an answer nor a bound makes no sentence, where 30 and inf make one."""
-    problem = make_problem(make_profile([make_curve(2, 1000, "SS", [(0, 50), (1, 100)])]), {"SS": 1.0}, power_cap_w=9.0)
-
-    class Clock:
-        def __init__(self, value: float, bound: float) -> None:
-            self.least = Least(value, bound)
-
-        def solve(self, *_: object, **__: object) -> Least:
-            return self.least
-
-    assert infeasibility._power_cap(problem, Clock(np.inf, -np.inf)) is None  # type: ignore[arg-type]
-    assert infeasibility._power_cap(problem, Clock(np.inf, np.inf)) is None  # type: ignore[arg-type]
-    text = infeasibility._power_cap(problem, Clock(np.inf, 29.5))  # type: ignore[arg-type]
-    assert text is not None
-    assert "needs at least 30 W of a power cap of 9 W" in text
