@@ -12,10 +12,14 @@ from dynaopt.horizon import plan
 from dynaopt.objective import Objective
 from dynaopt.pareto import ParetoFront, pareto_front
 from dynaopt.perturbation import Perturbation
+from dynaopt.planner import Planner
 from dynaopt.price_series import PriceSeries, read_series
+from dynaopt.prices import prices, problem_prices
 from dynaopt.problem import Cluster, Problem, WindowDemand
 from dynaopt.profile import LoadCurve, Profile
 from dynaopt.profile_io import list_profiles, read_profile, write_profile
+from dynaopt.relaxations import Relaxation, relaxation_table, relaxations
+from dynaopt.replan import Replan
 from dynaopt.replay import replay
 from dynaopt.replay_options import ReplayOptions
 from dynaopt.replay_result import ReplayResult
@@ -28,6 +32,8 @@ from dynaopt.schedule_io import read_schedule, write_schedule
 from dynaopt.single_pool import best_single_pool, single_pool
 from dynaopt.slo import Slo, read_slo
 from dynaopt.solvers import solve, solver_names
+from dynaopt.sweep import Sweep, sweep
+from dynaopt.sweep_spec import SweepSpec, read_sweep_spec
 from dynaopt.trace import read_trace
 from dynaopt.violations import Violation
 
@@ -46,9 +52,12 @@ __all__ = [
     "Objective",
     "ParetoFront",
     "Perturbation",
+    "Planner",
     "PriceSeries",
     "Problem",
     "Profile",
+    "Relaxation",
+    "Replan",
     "ReplayOptions",
     "ReplayResult",
     "Result",
@@ -56,6 +65,8 @@ __all__ = [
     "Route",
     "Schedule",
     "Slo",
+    "Sweep",
+    "SweepSpec",
     "Termination",
     "Violation",
     "WindowDemand",
@@ -68,16 +79,22 @@ __all__ = [
     "perturb",
     "plan",
     "priced",
+    "prices",
+    "problem_prices",
     "read_demand",
     "read_profile",
     "read_schedule",
     "read_series",
     "read_slo",
+    "read_sweep_spec",
     "read_trace",
+    "relaxation_table",
+    "relaxations",
     "replay",
     "single_pool",
     "solve",
     "solver_names",
+    "sweep",
     "write_demand",
     "write_profile",
     "write_report",

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dynaopt.allocation import Allocation
+from dynaopt.check_coupling import check_coupling, initial_instances
 from dynaopt.check_curves import read_curves
 from dynaopt.check_energy import check_energy, numbers
 from dynaopt.check_evidence import Evidence, stretch
@@ -101,8 +102,10 @@ def check(schedule: Schedule, *, profiles: Sequence[Profile] | None = None) -> l
     evidence = _evidence(schedule, by_model, windows)
     violations += check_windows(evidence)
     violations += _num_gpus(evidence, windows)
-    transition_j, wrong = check_transitions(evidence, _numbered(schedule.transitions, schedule.demand.starts))
+    transitions = _numbered(schedule.transitions, schedule.demand.starts)
+    transition_j, wrong = check_transitions(evidence, transitions, initial_instances(schedule))
     violations += wrong
+    violations += check_coupling(evidence, schedule)
     readings = read_curves(evidence.groups, by_model, evidence.slo, stretch(evidence))
     power_w = drawn_w(evidence, readings)
     violations += check_energy(evidence, schedule, windows, power_w, transition_j)

@@ -7,7 +7,7 @@ model gave up in the same step cost a re-sharding and all others a cold start.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,9 @@ from dynaopt.profile import FloatArray, Profile, StartUp
 from dynaopt.violations import Violation, ViolationKind
 
 
-def check_transitions(evidence: Evidence, transitions: pd.DataFrame) -> tuple[FloatArray, list[Violation]]:
+def check_transitions(
+    evidence: Evidence, transitions: pd.DataFrame, initial: Mapping[tuple[str, int], int] | None = None
+) -> tuple[FloatArray, list[Violation]]:
     """Recompute starts, stops and their energy.
 
     Parameters
@@ -26,6 +28,8 @@ def check_transitions(evidence: Evidence, transitions: pd.DataFrame) -> tuple[Fl
         What runs in each of W windows.
     transitions
         What the schedule says: ``window, model, pool, tp, num_started, num_stopped, energy_j``.
+    initial
+        Instances of each model and degree before the first window; None where those of the first answered one ran.
 
     Returns
     -------
@@ -39,7 +43,7 @@ def check_transitions(evidence: Evidence, transitions: pd.DataFrame) -> tuple[Fl
     for model, profile in evidence.profiles.items():
         stated = transitions[transitions["model"] == model]
         tps = np.array(sorted(set(profile.tps) | set(stated["tp"])))
-        change = _changes(evidence, model, tps)
+        change = changes(evidence, model, tps, initial)
         model_j = _energy_j(change * tps, profile.metadata.start_up, profile.metadata.power.start_up_gpu_w)
         energy_j += model_j
         for column, expected in (("num_started", np.maximum(change, 0)), ("num_stopped", np.maximum(-change, 0))):
@@ -51,14 +55,30 @@ def check_transitions(evidence: Evidence, transitions: pd.DataFrame) -> tuple[Fl
     return energy_j, violations
 
 
-def _changes(evidence: Evidence, model: str, tps: FloatArray) -> FloatArray:
-    """Return by how much the number of instances of each degree grows at each window, shape (W, tps)."""
+def changes(
+    evidence: Evidence, model: str, tps: FloatArray, initial: Mapping[tuple[str, int], int] | None
+) -> FloatArray:
+    """Return by how much the number of instances of each degree grows at each window, shape (W, tps).
+
+    Parameters
+    ----------
+    evidence
+        What runs in each of W windows.
+    model
+        The model.
+    tps
+        Its degrees.
+    initial
+        As in `check_transitions`.
+    """
     groups = evidence.groups[evidence.groups["model"] == model]
     running = _pivot(groups, "num_instances", tps, len(evidence.starts))
     # What runs on through a window without an answer is what ran last.
     answered = np.flatnonzero(evidence.answered)
     change = np.zeros_like(running)
     change[answered[1:]] = np.diff(running[answered], axis=0)
+    if initial is not None:
+        change[answered[:1]] = running[answered[:1]] - [initial.get((model, int(tp)), 0) for tp in tps]
     return change
 
 

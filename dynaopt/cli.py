@@ -21,9 +21,12 @@ from dynaopt import (
     cli_compare,
     cli_pareto,
     cli_plan,
+    cli_prices,
     cli_profile,
     cli_replay,
     cli_report,
+    cli_rolling,
+    cli_sweep,
     cli_trace,
 )
 from dynaopt.cli_errors import INTERRUPTED, USAGE_ERROR, fail
@@ -40,9 +43,12 @@ app.command("plan")(cli_plan.plan_command)
 app.command("check")(cli_check.check_command)
 app.command("pareto")(cli_pareto.pareto_command)
 app.command("compare")(cli_compare.compare_command)
+app.command("sweep")(cli_sweep.sweep_command)
 app.command("bench")(cli_bench.bench_command)
 app.command("replay")(cli_replay.replay_command)
+app.command("rolling")(cli_rolling.rolling_command)
 app.command("report")(cli_report.report_command)
+app.command("prices")(cli_prices.prices_command)
 app.add_typer(cli_profile.app, name="profile")
 app.add_typer(cli_trace.app, name="trace")
 

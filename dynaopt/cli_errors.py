@@ -31,6 +31,7 @@ _OPTION_OF_KEYWORD = {
     "time_limit_s": "--time-limit",
     "gap_tolerance": "--gap",
     "workers": "--workers",
+    "dask": "--dask",
     "window_s": "--window",
     "cut_points": "--cut-points",
     "out": "--out",
@@ -49,6 +50,8 @@ _OPTION_OF_KEYWORD = {
     "slo_range": "--slo-range",
     "host_w": "--host-power",
     "max_mix_distance": "--mix-distance",
+    "windows": "--window",
+    "kinds": "--kind",
 }
 
 # What Click says, and the same in the words of `errors`. `{command}` is the command that was typed.

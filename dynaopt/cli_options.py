@@ -208,13 +208,15 @@ OutFolder = Annotated[
 ]
 
 
-def parse_window_s(text: str) -> float:
+def parse_window_s(text: str, option: str = "--window") -> float:
     """Read the length of a window, for example ``5min`` or ``300s``, in seconds.
 
     Parameters
     ----------
     text
         What was typed. A bare number counts seconds.
+    option
+        Where it was typed, for the message.
 
     Raises
     ------
@@ -224,7 +226,7 @@ def parse_window_s(text: str) -> float:
     length = pd.to_timedelta(pd.Series([f"{text}s" if re.fullmatch(r"\d+", text) else text]), errors="coerce")
     seconds = float(length.dt.total_seconds().fillna(0.0).iloc[0])
     if seconds <= 0 or seconds != int(seconds):
-        raise InvalidInputError("option --window", expected="a length of time such as 5min or 300s", found=f"'{text}'")
+        raise InvalidInputError(f"option {option}", expected="a length of time such as 5min or 300s", found=f"'{text}'")
     return seconds
 
 

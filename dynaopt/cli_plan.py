@@ -13,6 +13,7 @@ import typer
 
 from dynaopt.cli_baselines import find_baselines
 from dynaopt.cli_check import check_answers, violations_json
+from dynaopt.cli_coupling import Coupled, CouplingOptions, Initial, MaxStarts, MinUp, make_coupling
 from dynaopt.cli_errors import INTERRUPTED, NO_SOLUTION
 from dynaopt.cli_files import check_out_folder
 from dynaopt.cli_input import DemandOptions, load_demand
@@ -101,9 +102,10 @@ def plan_command(
     gpu_carbon: GpuCarbon = 0.0,
     pue: Pue = 1.0,
     host_power: HostPower = None,
-    myopic: Annotated[  # noqa: ARG001 - the only way so far, which a script may want to say
-        bool, typer.Option("--myopic", help="Each window by itself; the only way there is.", show_default=False)
-    ] = True,
+    coupled: Coupled = False,
+    min_up: MinUp = None,
+    max_starts: MaxStarts = None,
+    initial: Initial = None,
     out: OutFolder = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another plan in the folder.", show_default=False)
@@ -120,6 +122,7 @@ def plan_command(
     options = {"slo": make_slo(slo, slo_scale), "solver": solver, "time_limit_s": time_limit, "gap_tolerance": gap}
     asked = ObjectiveOptions(minimise, weights, price, gpu_price, carbon, gpu_carbon, pue)
     options["objective"] = make_objective(asked)
+    options["coupled"] = make_coupling(CouplingOptions(coupled, min_up, max_starts, initial))
     _check_options(cluster, solver)
     if out is not None:
         check_out_folder("--out", out)

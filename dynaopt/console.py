@@ -17,6 +17,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from dynaopt.sweep import SweepState
+
 # Without a terminal a table may be as wide as it needs: its reader is a file or a pipe.
 _WIDTH_WITHOUT_TERMINAL = 160
 # In a narrower terminal lines go on in the next one, which loses nothing; Rich would cut columns away.
@@ -168,6 +170,39 @@ class WindowProgress(_Bar):
             self._say(f"{num_done:,} of {num_windows:,} windows were planned before; {rest}")
         self._is_first = False
         self._show(num_done, num_windows, f"{energy_j / 3.6e6:,.1f} kWh so far")
+
+
+class SweepProgress(_Bar):
+    """Shows on stderr how many windows and points of a sweep are planned, and what energy they take so far.
+
+    Parameters
+    ----------
+    label
+        What is swept.
+    """
+
+    def __init__(self, label: str) -> None:
+        super().__init__(label)
+        self._is_first = True
+        self.note = "nothing is"
+
+    def __call__(self, state: SweepState) -> None:
+        """Show a new state.
+
+        Parameters
+        ----------
+        state
+            As `sweep` tells it.
+        """
+        points = f"{state.points_done:,} of {state.num_points:,} points"
+        windows = f"{state.windows_done:,} of {state.num_windows:,} windows"
+        self.note = f"{points}, {windows} are"
+        if self._is_first and state.windows_done:
+            self._say(f"{points} and {windows} were planned before")
+        self._is_first = False
+        energy = f"{state.serving_energy_j / 3.6e6:,.1f} kWh so far"
+        # Windows tell how far it is, for a point may be a week.
+        self._show(state.windows_done, state.num_windows, f"{points}, {energy}")
 
 
 class StepProgress(_Bar):

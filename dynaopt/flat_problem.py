@@ -11,7 +11,9 @@ fixed mix what it takes beyond the cheapest idle one of its degree. No cost is n
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -116,49 +118,74 @@ def groups_of(problem: Problem) -> list[Group]:
     return [_shared_group(problem, free, problem.num_gpus - taken), *groups]
 
 
+def model_group(problem: Problem, model: int, num_gpus: int) -> Group:
+    """Return one model as a group by itself, which may take some number of GPUs.
+
+    Parameters
+    ----------
+    problem
+        One window's input.
+    model
+        Number of the model, one without a fixed mix.
+    num_gpus
+        GPUs that it may take.
+    """
+    return _shared_group(problem, [model], num_gpus)
+
+
 def _pools_of(problem: Problem, models: list[int]) -> tuple[int, ...]:
     """Return the pools of models: those of classes, then the mixed ones."""
     own = tuple(p for m in models for p in range(NUM_CLASSES * m, NUM_CLASSES * (m + 1)))
     return own + tuple(p for p, pool in enumerate(problem.pools) if pool.members and pool.members[0] in own)
 
 
+def _options_of(
+    problem: Problem, pools: tuple[int, ...], tps: Container[int] | None
+) -> tuple[IntArray, tuple[PoolOption, ...]]:
+    """Return the pool of each option, and the options of those degrees, all if None."""
+    kept = [[k for k in problem.pools[p].options if tps is None or k.tp in tps] for p in pools]
+    return np.repeat(pools, [len(own) for own in kept]).astype(np.int64), tuple(k for own in kept for k in own)
+
+
 def _shared_group(problem: Problem, models: list[int], num_gpus: int) -> Group:
     pools = _pools_of(problem, models)
-    options = [(p, k) for p in pools for k in problem.pools[p].options]
-    tp = np.array([float(k.tp) for _, k in options])
-    per_gpu_w, asleep_w = _idle_w(problem, options) / tp, problem.unused_gpu_power_w
+    pool_of, options = _options_of(problem, pools, None)
+    flat, asleep_w = _flat(options), problem.unused_gpu_power_w
+    per_gpu_w = flat.least_w / flat.tp + _gpu_power_w(problem, pool_of)
     unused_w = min([asleep_w, *per_gpu_w.tolist()])
     saving = [int(k) for k in np.argsort(per_gpu_w, kind="stable") if per_gpu_w[k] < asleep_w]
-    best = {options[k][1].tp: k for k in reversed(saving)}
+    best = {options[k].tp: k for k in reversed(saving)}
     return _group(
         problem,
         pools,
+        pool_of,
         options,
-        usage=tp.reshape(1, -1),
+        usage=flat.tp.reshape(1, -1),
         limits=np.array([float(num_gpus)]),
-        free_w=tp * unused_w,
+        free_w=flat.tp * unused_w,
         base_w=num_gpus * unused_w,
-        fillers=(tuple((*options[k], float(tp[k])) for k in sorted(best.values(), key=saving.index)),),
+        fillers=(tuple((int(pool_of[k]), options[k], flat.tp[k]) for k in sorted(best.values(), key=saving.index)),),
     )
 
 
 def _fixed_group(problem: Problem, model: int) -> Group:
     pools = _pools_of(problem, [model])
     mix = {tp: n for tp, n in problem.cluster.fixed_mix[problem.pools[pools[0]].model].items() if n > 0}
-    options = [(p, k) for p in pools for k in problem.pools[p].options if k.tp in mix]
-    tp = np.array([k.tp for _, k in options], dtype=np.int64)
-    idle_w = _idle_w(problem, options)
-    cheapest = [_cheapest(idle_w, tp == degree) for degree in mix]
+    pool_of, options = _options_of(problem, pools, mix)
+    flat = _flat(options)
+    idle_w = flat.least_w + flat.tp * _gpu_power_w(problem, pool_of)
+    cheapest = [_cheapest(idle_w, flat.tp == degree) for degree in mix]
     least_w = {degree: 0.0 if at is None else float(idle_w[at]) for degree, at in zip(mix, cheapest, strict=True)}
     return _group(
         problem,
         pools,
+        pool_of,
         options,
-        usage=np.array([tp == degree for degree in mix], dtype=np.float64).reshape(len(mix), len(options)),
+        usage=np.array([flat.tp == degree for degree in mix], dtype=np.float64).reshape(len(mix), len(options)),
         limits=np.array(list(mix.values()), dtype=np.float64),
-        free_w=np.array([least_w[k.tp] for _, k in options]),
+        free_w=np.array([least_w[k.tp] for k in options]),
         base_w=sum(n * least_w[degree] for degree, n in mix.items()),
-        fillers=tuple(() if at is None else ((*options[at], 1.0),) for at in cheapest),
+        fillers=tuple(() if at is None else ((int(pool_of[at]), options[at], 1.0),) for at in cheapest),
     )
 
 
@@ -166,26 +193,40 @@ def _cheapest(idle_w: FloatArray, among: np.ndarray) -> int | None:
     return int(np.where(among, idle_w, np.inf).argmin()) if among.any() else None
 
 
-def _idle_w(problem: Problem, options: list[tuple[int, PoolOption]]) -> FloatArray:
-    """Return the least power of an instance of each option, its share of the host included."""
-    if not options:
-        return np.empty(0)
-    least_w = np.minimum.reduceat(np.concatenate([k.power_w for _, k in options]), _first_points(options)[:-1])
-    return np.asarray(least_w + _host_w(problem, options))
+def _gpu_power_w(problem: Problem, pool_of: IntArray) -> FloatArray:
+    return np.array([pool.gpu_power_w for pool in problem.pools])[pool_of]
 
 
-def _host_w(problem: Problem, options: list[tuple[int, PoolOption]]) -> FloatArray:
-    return np.array([k.tp * problem.pools[p].gpu_power_w for p, k in options])
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flat:
+    """Options end to end: degrees as floats, where curves start, breakpoints, power that never falls, and the least."""
+
+    tp: FloatArray
+    first_point: IntArray
+    breaks_rps: FloatArray
+    power_w: FloatArray
+    least_w: FloatArray
 
 
-def _first_points(options: list[tuple[int, PoolOption]]) -> IntArray:
-    return np.cumsum([0, *(k.rate_rps.size for _, k in options)])
+@lru_cache(maxsize=16)
+def _flat(options: tuple[PoolOption, ...]) -> _Flat:
+    """Lay options end to end. Windows of one peak factor share theirs, and so this."""
+    first_point = np.array([0, *(k.rate_rps.size for k in options)], dtype=np.int64).cumsum()
+    power_w = _rising(np.concatenate([*(k.power_w for k in options), np.empty(0)]), first_point)
+    return _Flat(
+        tp=np.array([float(k.tp) for k in options]),
+        first_point=first_point,
+        breaks_rps=np.concatenate([*(k.rate_rps for k in options), np.empty(0)]),
+        power_w=power_w,
+        least_w=power_w[first_point[:-1]],
+    )
 
 
 def _rising(power_w: FloatArray, first_point: IntArray) -> FloatArray:
     """Replace each power by the least at its load or a higher one: it never falls, and is never above the curve."""
-    falls = np.flatnonzero(np.diff(power_w) < 0) + 1
-    for k in np.unique(np.searchsorted(first_point, np.setdiff1d(falls, first_point), side="right")) - 1:
+    falls = np.diff(power_w, prepend=-np.inf) < 0
+    falls[first_point[:-1]] = False
+    for k in np.unique(np.searchsorted(first_point, np.flatnonzero(falls), side="right")) - 1:
         part = slice(first_point[k], first_point[k + 1])
         power_w[part] = np.minimum.accumulate(power_w[part][::-1])[::-1]
     return power_w
@@ -194,7 +235,8 @@ def _rising(power_w: FloatArray, first_point: IntArray) -> FloatArray:
 def _group(
     problem: Problem,
     pools: tuple[int, ...],
-    options: list[tuple[int, PoolOption]],
+    pool_of: IntArray,
+    options: tuple[PoolOption, ...],
     *,
     usage: FloatArray,
     limits: FloatArray,
@@ -202,17 +244,16 @@ def _group(
     base_w: float,
     fillers: tuple[tuple[Filler, ...], ...],
 ) -> Group:
-    first_point = _first_points(options)
-    power_w = _rising(np.concatenate([*(k.power_w for _, k in options), np.empty(0)]), first_point)
-    families = _families(problem, pools)
+    flat, families = _flat(options), _families(problem, pools)
     mixed_rps = [problem.pools[p].rate_rps for p in pools if problem.pools[p].members]
+    beyond_w = flat.tp * _gpu_power_w(problem, pool_of) - free_w
     return Group(
         pools=pools,
-        options=tuple(k for _, k in options),
-        first_option=np.searchsorted([p for p, _ in options], [*pools, len(problem.pools)]).astype(np.int64),
-        first_point=first_point,
-        breaks_rps=np.concatenate([*(k.rate_rps for _, k in options), np.empty(0)]),
-        cost_w=power_w + np.repeat(_host_w(problem, options) - free_w, np.diff(first_point)),
+        options=options,
+        first_option=np.searchsorted(pool_of, [*pools, len(problem.pools)]).astype(np.int64),
+        first_point=flat.first_point,
+        breaks_rps=flat.breaks_rps,
+        cost_w=flat.power_w + np.repeat(beyond_w, np.diff(flat.first_point)),
         most_rps=np.concatenate([*(own[0].most_rps for own in families), mixed_rps]),
         families=families,
         usage=usage,
@@ -229,7 +270,7 @@ def _families(problem: Problem, pools: tuple[int, ...]) -> tuple[tuple[Family, .
         rates = np.array([pool.rate_rps for pool in problem.pools[first : first + NUM_CLASSES]])
         numbers = {at: [c - first for c in problem.pools[p].members] for at, p in enumerate(pools)}
         own = {at: classes for at, classes in numbers.items() if classes and 0 <= classes[0] < NUM_CLASSES}
-        found.append(tuple(_family(mixed, own, rates) for mixed in _disjoint(own)))
+        found.append(_families_of(own, rates))
     return tuple(found)
 
 
@@ -241,8 +282,10 @@ def _disjoint(members: dict[int, list[int]]) -> list[tuple[int, ...]]:
     return chosen
 
 
-def _family(mixed: tuple[int, ...], members: dict[int, list[int]], rates_rps: FloatArray) -> Family:
-    left = rates_rps.copy()
-    for at in mixed:
-        left[members[at]] = 0.0
-    return Family(mixed, left, np.where(LOWER_SETS, (LOWER_SETS @ left)[:, None], np.inf).min(axis=0))
+def _families_of(members: dict[int, list[int]], rates_rps: FloatArray) -> tuple[Family, ...]:
+    choices = _disjoint(members)
+    left = np.tile(rates_rps, (len(choices), 1))
+    for rates, mixed in zip(left, choices, strict=True):
+        rates[[c for at in mixed for c in members[at]]] = 0.0
+    coming = np.where(LOWER_SETS, (left @ LOWER_SETS.T.astype(np.float64))[:, :, None], np.inf).min(axis=1)
+    return tuple(map(Family, choices, left, coming))

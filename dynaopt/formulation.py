@@ -20,7 +20,7 @@ their pool, so that a solver's tolerance is relative.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dynaopt.linear_model import LinearModel, ModelBuilder
@@ -87,12 +87,28 @@ def formulate(problem: Problem) -> Formulation:
         Its objective is the power of the cluster, in watts, and `Problem.gpu_price_w` for each GPU in use.
     """
     builder = ModelBuilder()
-    pools = tuple(_pool_columns(builder, problem, pruned) for pruned in prune(problem))
+    pools = write_window(builder, problem, prune(problem))
+    return Formulation(problem=problem, model=builder.build(offset=_offset_w(problem)), pools=pools)
+
+
+def write_window(builder: ModelBuilder, problem: Problem, pruned: Iterable[PrunedPool]) -> tuple[PoolColumns, ...]:
+    """Add the columns and rows of one window to a program, and return where its pools are.
+
+    Parameters
+    ----------
+    builder
+        The program.
+    problem
+        The window's input.
+    pruned
+        What of it reaches the program.
+    """
+    pools = tuple(_pool_columns(builder, problem, own) for own in pruned)
     _coverage(builder, problem, pools)
     for columns in pools:
         _pool_rows(builder, problem, columns)
     _cluster_rows(builder, problem, pools)
-    return Formulation(problem=problem, model=builder.build(offset=_offset_w(problem)), pools=pools)
+    return pools
 
 
 def _offset_w(problem: Problem) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import pandas as pd
 
 from dynaopt.accounts import make_accounts, record_of
 from dynaopt.answers import Answers, join_answers, total_power_w, window_numbers
+from dynaopt.coupled_plan import solve_horizon
+from dynaopt.coupling import Coupling, initial_frame
 from dynaopt.demand import Demand
 from dynaopt.errors import DynaoptError, InvalidInputError
 from dynaopt.journal import Journal, different_plan
@@ -38,7 +40,9 @@ from dynaopt.slo import Slo
 from dynaopt.solvers import get_solver
 from dynaopt.solvers.base import DEFAULT_GAP
 from dynaopt.transitions import find_transitions
-from dynaopt.window_worker import Task, solve_windows
+from dynaopt.window_task import Task
+from dynaopt.window_worker import Job, solve_jobs
+from dynaopt.workers import check_workers
 
 ProgressCallback = Callable[[int, int, float], None]
 """Called with the windows done, the windows in all, and the serving energy of those done, in joules."""
@@ -55,6 +59,7 @@ def plan(
     time_limit_s: float | None = None,
     gap_tolerance: float = DEFAULT_GAP,
     objective: Objective | None = None,
+    coupled: bool | Coupling = False,
     workers: int | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -62,7 +67,7 @@ def plan(
     paths: Mapping[str, str | Path] | None = None,
     **cluster: Any,
 ) -> Schedule:
-    """Plan every window of a demand by itself, and charge for the instances that start between them.
+    """Plan every window of a demand, by itself or coupled, and charge for the instances that start between them.
 
     Parameters
     ----------
@@ -80,9 +85,13 @@ def plan(
         Relative gap at which a window counts as optimal.
     objective
         What to minimise, and what energy and GPUs cost; None, the default, for energy alone.
+    coupled
+        Whether to plan all windows together, serving and starts (`docs/coupling.md`); a `Coupling` says what else is
+        asked of starts. By default each window is planned by itself. Coupled, `solver` and `time_limit_s` are only for
+        windows that cannot be served, and nothing is kept on the way.
     workers
-        Processes. By default as many as there are cores, or this one alone where others would take longer to start
-        than it takes to the end. The answers do not depend on it.
+        Processes for windows by themselves. By default as many as there are cores, or this one alone where others would
+        take longer to start than it takes to the end. The answers do not depend on it.
     out
         Folder to write the schedule into; None to write nothing. Finished windows are kept there as they come, so
         that the same call resumes after it was stopped at any moment; a finished schedule of the same call is read
@@ -109,12 +118,87 @@ def plan(
     UnknownNameError
         If there is no solver of that name.
     """
-    _check_options(solver, time_limit_s, gap_tolerance, workers)
+    check_workers(workers)
+    options: dict[str, Any] = {
+        "slo": slo,
+        "solver": solver,
+        "time_limit_s": time_limit_s,
+        "gap_tolerance": gap_tolerance,
+    }
+    coupling = Coupling() if coupled is True else coupled or None
+    horizon = prepare(demand, profiles, objective=objective, coupling=coupling, paths=paths, **options, **cluster)
+    report = progress or (lambda *_: None)
+    if out is None:
+        return _planned(horizon, workers, report, None)
+    return _plan_into(Path(out), horizon, workers, report, overwrite=overwrite)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Horizon:
+    """A horizon that is ready to be solved, window by window.
+
+    Parameters
+    ----------
+    demand
+        What arrives.
+    metadata
+        What names the plan, its totals still empty.
+    task
+        What its windows have in common.
+    prices
+        What the objective charges in each window; None without one.
+    """
+
+    demand: Demand
+    metadata: ScheduleMetadata
+    task: Task
+    prices: WindowPrices | None = None
+
+    @property
+    def profiles(self) -> list[Profile]:
+        """The profile of each model."""
+        return list(self.task.profiles.values())
+
+    def window(self, number: int) -> WindowDemand:
+        """Return what arrives in a window; where the demand names no model it is that of the only profile's."""
+        window = self.demand.window(number)
+        if self.demand.models != ("",) or len(self.task.profiles) != 1:
+            return window
+        (name,) = self.task.profiles
+        return replace(window, rate_rps={name: window.rate_rps[""]}, peak_factor={name: window.peak_factor[""]})
+
+
+def prepare(
+    demand: Demand,
+    profiles: Profile | Sequence[Profile],
+    *,
+    slo: Slo | None = None,
+    solver: str = "greedy",
+    time_limit_s: float | None = None,
+    gap_tolerance: float = DEFAULT_GAP,
+    objective: Objective | None = None,
+    coupling: Coupling | None = None,
+    paths: Mapping[str, str | Path] | None = None,
+    **cluster: Any,
+) -> Horizon:
+    """Check what a horizon is planned for and with, and make it ready to be solved.
+
+    Parameters
+    ----------
+    demand, profiles, slo, solver, time_limit_s, gap_tolerance, objective, paths, **cluster
+        As `plan` takes them.
+    coupling
+        How windows are planned together; None for each by itself.
+
+    Raises
+    ------
+    InvalidInputError, UnknownNameError
+        As `plan` does, and before any work is done.
+    """
+    _check_options(solver, time_limit_s, gap_tolerance)
     prices = None if objective is None else objective.over(demand.starts, demand.window_s)
     task = _make_task(profiles, slo, solver, time_limit_s, gap_tolerance, Cluster.of(**cluster))
     task = task if prices is None else replace(task, gpu_price_w=_by_start(demand.starts, prices))
-    windows = _named_windows(demand, task.profiles)
-    task.problem(windows[0][1])  # refuses profiles and options that do not fit before any work is done
     metadata = make_metadata(
         demand,
         tuple(task.profiles.values()),
@@ -125,55 +209,55 @@ def plan(
         gap_tolerance=gap_tolerance,
         paths=paths,
         objective=None if objective is None or prices is None else record_of(objective, prices),
+        coupling=coupling,
     )
-    report = progress or (lambda *_: None)
-    if out is None:
-        return _assemble(demand, metadata, task, prices, _solve(task, windows, workers, report, None))
-    return _plan_into(Path(out), demand, metadata, task, prices, windows, workers, report, overwrite=overwrite)
+    horizon = Horizon(demand=demand, metadata=metadata, task=task, prices=prices)
+    task.problem(horizon.window(0))  # refuses profiles and options that do not fit
+    return horizon
 
 
 def _plan_into(
-    folder: Path,
-    demand: Demand,
-    metadata: ScheduleMetadata,
-    task: Task,
-    prices: WindowPrices | None,
-    windows: Sequence[tuple[int, WindowDemand]],
-    workers: int | None,
-    progress: ProgressCallback,
-    *,
-    overwrite: bool,
+    folder: Path, horizon: Horizon, workers: int | None, progress: ProgressCallback, *, overwrite: bool
 ) -> Schedule:
-    options = describe(metadata)
-    if not overwrite:
-        finished = _read_finished(folder, metadata, options)
-        if finished is not None:
-            _LOG.info("%s holds this very plan, finished.", folder)
-            progress(finished.num_windows, finished.num_windows, finished.serving_energy_j)
-            return finished
+    metadata, options = horizon.metadata, describe(horizon.metadata)
+    if not overwrite and is_finished(folder, metadata):
+        _LOG.info("%s holds this very plan, finished.", folder)
+        finished = read_schedule(folder)
+        progress(finished.num_windows, finished.num_windows, finished.serving_energy_j)
+        return replace(finished, profiles=tuple(horizon.profiles))
     with Journal(folder / PARTIAL_FOLDER, digest=metadata.digest, options=options, overwrite=overwrite) as journal:
-        answers = _solve(task, windows, workers, progress, journal)
-        schedule = _assemble(demand, metadata, task, prices, answers)
+        schedule = _planned(horizon, workers, progress, journal)
         write_schedule(schedule, folder)
         journal.remove()
     return schedule
 
 
-def _solve(
-    task: Task,
-    windows: Sequence[tuple[int, WindowDemand]],
-    workers: int | None,
-    progress: ProgressCallback,
-    journal: Journal | None,
-) -> list[Answers]:
+def _planned(horizon: Horizon, workers: int | None, progress: ProgressCallback, journal: Journal | None) -> Schedule:
+    """Solve the windows, together or by themselves."""
+    if horizon.metadata.coupling is None:
+        return assemble(horizon, _solve(horizon, workers, progress, journal))
+    num_windows, window_s = horizon.demand.num_windows, horizon.demand.window_s
+
+    def ready(done: int, power_w: float) -> None:
+        """Tell of the first pass over the windows, which takes as long as several later ones."""
+        progress(done, num_windows, power_w * window_s)
+
+    windows = [(number, horizon.window(number)) for number in range(num_windows)]
+    asked = horizon.metadata.coupling.asked
+    found = solve_horizon(horizon.task, windows, asked, prices=horizon.prices, ready=ready)
+    progress(num_windows, num_windows, total_power_w(found.answers) * window_s)
+    return assemble(horizon, [found.answers], found.lower_bound)
+
+
+def _solve(horizon: Horizon, workers: int | None, progress: ProgressCallback, journal: Journal | None) -> list[Answers]:
     """Solve the windows that no journal has, and return the answers of all."""
     parts = list(journal.read()) if journal else []
     done = {number for part in parts for number in window_numbers(part)}
     power_w = sum(total_power_w(part) for part in parts)
-    window_s = windows[0][1].window_s
+    num_windows, window_s = horizon.demand.num_windows, horizon.demand.window_s
     if done:
-        _LOG.info("Resuming: %d of %d windows are finished.", len(done), len(windows))
-    progress(len(done), len(windows), power_w * window_s)
+        _LOG.info("Resuming: %d of %d windows are finished.", len(done), num_windows)
+    progress(len(done), num_windows, power_w * window_s)
 
     def keep(part: Answers) -> None:
         """Take in a finished chunk, on disk first."""
@@ -183,9 +267,11 @@ def _solve(
         parts.append(part)
         done.update(window_numbers(part))
         power_w += total_power_w(part)
-        progress(len(done), len(windows), power_w * window_s)
+        progress(len(done), num_windows, power_w * window_s)
 
-    solve_windows(task, [w for w in windows if w[0] not in done], workers=workers, keep=keep)
+    missing = [number for number in range(num_windows) if number not in done]
+    job = Job(task=horizon.task, numbers=missing, window=horizon.window)
+    solve_jobs([job], workers=workers, keep=lambda _, part: keep(part))
     return parts
 
 
@@ -193,10 +279,19 @@ def _by_start(starts: pd.DatetimeIndex, prices: WindowPrices) -> dict[pd.Timesta
     return dict(zip(starts, prices.gpu_price_w.tolist(), strict=True))
 
 
-def _assemble(
-    demand: Demand, metadata: ScheduleMetadata, task: Task, prices: WindowPrices | None, parts: Sequence[Answers]
-) -> Schedule:
-    """Make the tables of a schedule from the answers of its windows."""
+def assemble(horizon: Horizon, parts: Sequence[Answers], lower_bound: float | None = None) -> Schedule:
+    """Make a schedule from the answers of its windows.
+
+    Parameters
+    ----------
+    horizon
+        What was solved.
+    parts
+        The answers of all its windows, each once, in any order.
+    lower_bound
+        What the objective of coupled windows cannot go below together, starts included; None where none was proved.
+    """
+    demand, task, prices, metadata = horizon.demand, horizon.task, horizon.prices, horizon.metadata
     frames = join_answers(parts)
     tables = {}
     for name, columns in (("allocations", ALLOCATION_COLUMNS), ("routes", ROUTE_COLUMNS)):
@@ -204,7 +299,11 @@ def _assemble(
         tables[name] = frames[name].assign(window_start=_utc(starts))[[c.name for c in columns]]
     windows = frames["windows"].astype({"power_w": float, "lower_bound_w": float, "gap": float, "num_gpus": "Int64"})
     answered = demand.starts[windows["power_w"].notna().to_numpy()]
-    transitions = find_transitions(tables["allocations"], answered, task.profiles)
+    coupling, initial = metadata.coupling, None
+    if coupling is not None:
+        metadata = metadata.model_copy(update={"coupling": coupling.model_copy(update={"lower_bound": lower_bound})})
+        initial = initial_frame(coupling.asked)
+    transitions = find_transitions(tables["allocations"], answered, task.profiles, initial)
     started_j = transitions.groupby("window_start")["energy_j"].sum().reindex(demand.starts, fill_value=0.0).to_numpy()
     serving_j = windows["power_w"] * demand.window_s
     bound_w = windows["lower_bound_w"].to_numpy(dtype=np.float64)
@@ -219,7 +318,10 @@ def _assemble(
         lower_bound_j=np.where(unpriced, bound_w, np.nan) * demand.window_s,
     )[[c.name for c in WINDOW_COLUMNS]]
     tables |= {} if prices is None else {"accounts": make_accounts(prices, windows, bound_w)}
-    schedule = Schedule(metadata=metadata, demand=demand, windows=windows, transitions=transitions, **tables)
+    profiles = tuple(horizon.profiles)
+    schedule = Schedule(
+        metadata=metadata, demand=demand, windows=windows, transitions=transitions, profiles=profiles, **tables
+    )
     return schedule.with_totals()
 
 
@@ -227,10 +329,8 @@ def _utc(starts: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return starts.as_unit("us")
 
 
-def _check_options(solver: str, time_limit_s: float | None, gap_tolerance: float, workers: int | None) -> None:
+def _check_options(solver: str, time_limit_s: float | None, gap_tolerance: float) -> None:
     get_solver(solver)
-    if workers is not None and workers < 1:
-        raise InvalidInputError("option workers", expected="at least 1", found=str(workers))
     if time_limit_s is not None and not time_limit_s > 0:
         raise InvalidInputError("option time_limit_s", expected="a number above 0", found=str(time_limit_s))
     if not gap_tolerance >= 0:
@@ -260,23 +360,28 @@ def _make_task(
     )
 
 
-def _named_windows(demand: Demand, profiles: Mapping[str, Profile]) -> list[tuple[int, WindowDemand]]:
-    """Return the windows of a demand; where it names no model they are those of the only profile's."""
-    windows = [demand.window(number) for number in range(demand.num_windows)]
-    if demand.models == ("",) and len(profiles) == 1:
-        (name,) = profiles
-        windows = [replace(w, rate_rps={name: w.rate_rps[""]}, peak_factor={name: w.peak_factor[""]}) for w in windows]
-    return list(enumerate(windows))
+def is_finished(folder: Path, metadata: ScheduleMetadata) -> bool:
+    """Tell whether a folder holds the schedule of this very plan.
 
+    Parameters
+    ----------
+    folder
+        Where it would lie.
+    metadata
+        What names the plan.
 
-def _read_finished(folder: Path, metadata: ScheduleMetadata, options: Mapping[str, Any]) -> Schedule | None:
-    """Return the schedule in a folder if it is of this very plan, None if there is none; refuse that of another."""
+    Raises
+    ------
+    InvalidInputError
+        If it holds that of another plan, telling what differs, or one that cannot be read.
+    """
     if not (folder / METADATA_FILE).is_file():
-        return None
+        return False
+    options = describe(metadata)
     try:
         found = read_schedule_metadata(folder)
     except DynaoptError as error:
         raise different_plan(folder, f"a {METADATA_FILE} that cannot be read ({error})", None, options) from error
     if found.digest != metadata.digest:
         raise different_plan(folder, "the schedule", {"options": describe(found)}, options)
-    return read_schedule(folder)
+    return True

@@ -175,7 +175,7 @@ def _power_cap(problem: Problem, clock: _Clock) -> str | None:
     if cap_w is None:
         return None
     least = clock.solve(formulate(problem.replace(power_cap_w=None, gpu_price_w=0.0)).model, POWER_SECONDS, gap=1e-4)
-    if least is None:
+    if least is None or not math.isfinite(least.bound):
         return None
     known = "needs" if math.isfinite(least.value) else "needs at least"
     power_w = math.ceil(least.value if math.isfinite(least.value) else least.bound)

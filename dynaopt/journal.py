@@ -7,7 +7,6 @@ and its windows are solved again.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -18,10 +17,10 @@ from typing import Any, Self
 
 from dynaopt.answers import Answers, is_complete, window_numbers
 from dynaopt.errors import InvalidInputError
+from dynaopt.folder_lock import FolderLock
 from dynaopt.tables import atomic_path
 
 _HEAD_FILE = "journal.json"
-_LOCK_FILE = "lock"
 _CHUNKS = "windows-*.json"
 
 
@@ -52,26 +51,18 @@ class Journal:
         self._overwrite = overwrite
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / _LOCK_FILE).open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released by the system however the process ends
-        except BlockingIOError:
-            self._lock.close()
-            raise InvalidInputError(
-                str(self.folder.parent), expected="a folder in which no other plan runs", found="one that runs"
-            ) from None
+        self._lock = FolderLock(self.folder, where=self.folder.parent, what="plan").__enter__()
         try:
             self._claim()
         except BaseException:
-            self._lock.close()
+            self._lock.__exit__()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._lock.close()
+        self._lock.__exit__()
 
     def read(self) -> Iterator[Answers]:
         """Iterate over the chunks that are whole; the others are removed."""

@@ -117,6 +117,21 @@ class ModelBuilder:
         self._starts.append(len(self._columns))
         self._rows.append((name, lower, upper))
 
+    def charge(self, column: int, cost: float) -> None:
+        """Add to what a variable costs."""
+        name, lower, upper, integer, before = self._variables[column]
+        self._variables[column] = (name, lower, upper, integer, before + cost)
+
+    def append(self, other: ModelBuilder, *, cost: float = 1.0) -> int:
+        """Add all of another program, its costs multiplied, and return the column of its first variable."""
+        first, cells = len(self._variables), len(self._columns)
+        self._variables += [(name, low, high, whole, own * cost) for name, low, high, whole, own in other._variables]
+        self._columns += [first + column for column in other._columns]
+        self._coefficients += other._coefficients
+        self._starts += [cells + at for at in other._starts[1:]]
+        self._rows += other._rows
+        return first
+
     def build(self, *, offset: float = 0.0) -> LinearModel:
         """Return the model, whose objective has the constant part `offset`."""
         names, lower, upper, is_integer, cost = zip(*self._variables, strict=True) if self._variables else ((),) * 5

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from dynaopt.profile import FloatArray, LoadCurve, Profile, slo_rates_rps
+from dynaopt.profile import FloatArray, Profile, slo_rates_rps
 from dynaopt.request_class import REQUEST_CLASSES
 from dynaopt.slo import Slo
 
@@ -127,41 +128,100 @@ class PoolMaker:
                 yield pool
 
     def _pool(self, name: str, rate_rps: float, members: tuple[int, ...] = ()) -> Pool:
-        curves = _options_within_slo(self.profile, self.slo).get(name, ())
         return Pool(
             model=self.profile.model,
             request_class=name,
             rate_rps=rate_rps,
             gpu_power_w=self.gpu_power_w,
-            options=tuple(_cut(option, slo_rate_rps / self.stretch) for option, slo_rate_rps in curves),
+            options=_cut(self.profile, self.slo, self.stretch).of(name),
             members=members,
         )
 
 
-@lru_cache(maxsize=64)
-def _options_within_slo(profile: Profile, slo: Slo) -> Mapping[str, tuple[tuple[PoolOption, float], ...]]:
-    """Return the curves of each class or mix that can keep the SLO and up to which load, by `tp` and then by clock.
+@dataclass(frozen=True, slots=True, eq=False)
+class _CurveTable:
+    """The curves that can keep the SLO, end to end, by class or mix, then by `tp` and by clock.
 
-    They run on beyond that load. Of their levels only those at which the power bends are there.
+    They run on beyond the load at which they do. Of their levels only those at which the power bends are there.
+
+    Parameters
+    ----------
+    keys
+        `tp`, clock and class or mix of each.
+    slo_rate_rps
+        Up to which load each keeps the SLO, in requests per second, shape (curves,).
+    first
+        Where each starts, shape (curves + 1,).
+    rate_rps, power_w
+        Their levels, and the power there, in watts.
+    start
+        `first` as Python's numbers.
+    curves_of
+        Which curves are those of a class or mix.
     """
+
+    keys: tuple[tuple[int, int, str], ...]
+    slo_rate_rps: FloatArray
+    first: npt.NDArray[np.int64]
+    rate_rps: FloatArray
+    power_w: FloatArray
+    start: tuple[int, ...]
+    curves_of: Mapping[str, range]
+
+    def cut(self, stretch: float) -> _Cut:
+        """Cut the curves at what an instance may be given."""
+        capacity = self.slo_rate_rps / stretch
+        size, start = np.diff(self.first), self.first[:-1]
+        # A problem has 200 curves and a week 2,000 problems: cutting all at once is several times faster.
+        below = self.rate_rps < np.repeat(capacity * (1 - 1e-9), size)
+        last = start + np.add.reduceat(below, start, dtype=np.int64) if start.size else start
+        rate_rps, power_w = self.rate_rps.copy(), self.power_w.copy()
+        share = (capacity - rate_rps[last - 1]) / (rate_rps[last] - rate_rps[last - 1])
+        power_w[last] = power_w[last - 1] + np.minimum(share, 1.0) * (power_w[last] - power_w[last - 1])
+        rate_rps[last] = capacity
+        for shared in (rate_rps, power_w):  # by problems of the same stretch
+            shared.setflags(write=False)
+        return _Cut(self, rate_rps, power_w, (last + 1).tolist())
+
+
+class _Cut:
+    """Curves cut at one stretch, of which options are made when they are asked for: most mixes are not on offer."""
+
+    def __init__(self, table: _CurveTable, rate_rps: FloatArray, power_w: FloatArray, end: list[int]) -> None:
+        self._table, self._rate_rps, self._power_w, self._end = table, rate_rps, power_w, end
+        self._made: dict[str, tuple[PoolOption, ...]] = {}
+
+    def of(self, name: str) -> tuple[PoolOption, ...]:
+        """Return the options of a class or mix; the same objects each time."""
+        if name not in self._made:
+            self._made[name] = tuple(self._option(at) for at in self._table.curves_of.get(name, ()))
+        return self._made[name]
+
+    def _option(self, at: int) -> PoolOption:
+        tp, mhz, _ = self._table.keys[at]
+        part = slice(self._table.start[at], self._end[at])
+        return PoolOption(tp=tp, frequency_mhz=mhz, rate_rps=self._rate_rps[part], power_w=self._power_w[part])
+
+
+@lru_cache(maxsize=64)
+def _table(profile: Profile, slo: Slo) -> _CurveTable:
     rates = slo_rates_rps(profile, slo)
-    found: dict[str, list[tuple[PoolOption, float]]] = {}
-    for key in sorted(rates):
-        found.setdefault(key[2], []).append((_whole(profile.curves[key]), rates[key]))
-    return {name: tuple(options) for name, options in found.items()}
-
-
-def _whole(curve: LoadCurve) -> PoolOption:
-    at = curve.power_bends()
-    return PoolOption(
-        tp=curve.tp, frequency_mhz=curve.frequency_mhz, rate_rps=curve.rate_rps[at], power_w=curve.power_w[at]
+    keys = tuple(sorted(rates, key=lambda key: (key[2], key[:2])))
+    bends = [(profile.curves[key], profile.curves[key].power_bends()) for key in keys]
+    first = np.cumsum([0, *(at.size for _, at in bends)])
+    names = [key[2] for key in keys]
+    return _CurveTable(
+        keys=keys,
+        slo_rate_rps=np.array([rates[key] for key in keys]),
+        first=first,
+        rate_rps=np.concatenate([*(curve.rate_rps[at] for curve, at in bends), np.empty(0)]),
+        power_w=np.concatenate([*(curve.power_w[at] for curve, at in bends), np.empty(0)]),
+        start=tuple(first.tolist()),
+        curves_of={name: range(names.index(name), names.index(name) + names.count(name)) for name in set(names)},
     )
 
 
-def _cut(option: PoolOption, capacity_rps: float) -> PoolOption:
-    # A problem has 200 of these and a week 2,000 problems: cutting arrays is several times faster than making them.
-    last = int(option.rate_rps.searchsorted(capacity_rps * (1 - 1e-9)))
-    rate_rps, power_w = option.rate_rps[: last + 1].copy(), option.power_w[: last + 1].copy()
-    rate_rps[last] = capacity_rps
-    power_w[last] = np.interp(capacity_rps, option.rate_rps, option.power_w)
-    return PoolOption(tp=option.tp, frequency_mhz=option.frequency_mhz, rate_rps=rate_rps, power_w=power_w)
+@lru_cache(maxsize=64)
+def _cut(profile: Profile, slo: Slo, stretch: float) -> _Cut:
+    """Return what may run in the pools of each class or mix; the same object for the same stretch."""
+    return _table(profile, slo).cut(stretch)

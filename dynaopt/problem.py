@@ -123,12 +123,21 @@ class WindowDemand:
             Fields of `Cluster`, for example ``num_gpus=320``.
         """
         listed = [profiles] if isinstance(profiles, Profile) else list(profiles)
-        demand = self
-        if list(self.rate_rps) == [""] and len(listed) == 1:
-            only = listed[0].model
-            demand = replace(self, rate_rps={only: self.rate_rps[""]}, peak_factor={only: self.peak_factor[""]})
         by_model = {p.model: p for p in listed}
+        demand = self.named(tuple(by_model))
         return Problem(demand=demand, profiles=by_model, slo=slo or Slo.table_iv(), cluster=Cluster.of(**cluster))
+
+    def named(self, models: Sequence[str]) -> WindowDemand:
+        """Return the same with its model named, where it names none and there is only one.
+
+        Parameters
+        ----------
+        models
+            Names of those that there are.
+        """
+        if list(self.rate_rps) != [""] or len(models) != 1:
+            return self
+        return replace(self, rate_rps={models[0]: self.rate_rps[""]}, peak_factor={models[0]: self.peak_factor[""]})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

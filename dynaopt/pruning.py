@@ -95,13 +95,15 @@ def gpu_price_w(problem: Problem, pool: Pool) -> float:
     return pool.gpu_power_w - problem.unused_gpu_power_w
 
 
-def prune(problem: Problem) -> tuple[PrunedPool, ...]:
+def prune(problem: Problem, *, counts_matter: bool = False) -> tuple[PrunedPool, ...]:
     """Keep the points and stretches that an optimal allocation can need.
 
     Parameters
     ----------
     problem
         One window's input.
+    counts_matter
+        Whether it counts how many instances of each degree run, as where windows are coupled.
 
     Returns
     -------
@@ -112,7 +114,7 @@ def prune(problem: Problem) -> tuple[PrunedPool, ...]:
     for c, p in problem.ways:
         max_load_rps[p] += problem.pools[c].rate_rps
     return tuple(
-        _prune_pool(problem, at, float(max_load_rps[at]))
+        _prune_pool(problem, at, float(max_load_rps[at]), counts_matter=counts_matter)
         for at, pool in enumerate(problem.pools)
         if pool.options
         and (max_load_rps[at] > 0 or pool.model in problem.cluster.fixed_mix or _idling_saves(problem, pool))
@@ -136,11 +138,11 @@ class _Grid:
     stands_in: BoolArray
 
 
-def _prune_pool(problem: Problem, at: int, max_load_rps: float) -> PrunedPool:
+def _prune_pool(problem: Problem, at: int, max_load_rps: float, *, counts_matter: bool) -> PrunedPool:
     pool = problem.pools[at]
     # Fewer GPUs at a lower objective may draw more, where GPUs have a price; under a power cap that is no stand-in.
     capped = problem.cluster.power_cap_w is not None and problem.gpu_price_w > 0
-    fixed = capped or pool.model in problem.cluster.fixed_mix
+    fixed = counts_matter or capped or pool.model in problem.cluster.fixed_mix
     spare_counts = problem.cluster.reserve != 0
     grid = _grid(pool, gpu_price_w(problem, pool), fixed=fixed, spare_counts=spare_counts)
     points = grid.is_point & ~_replaced_points(grid)

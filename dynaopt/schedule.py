@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from dynaopt.coupling import Coupling
 from dynaopt.demand import Demand
 from dynaopt.problem import Cluster
+from dynaopt.profile import Profile
 from dynaopt.request_class import MIX_PREFIX, REQUEST_CLASSES
 from dynaopt.result import Termination
 from dynaopt.slo import Slo
 from dynaopt.tables import Column
 
-FORMAT_VERSIONS = (1, 2)
-"""Version 2 is version 1 with an objective: a key and a total in ``schedule.json``, and the table `accounts`."""
+FORMAT_VERSIONS = (1, 2, 3)
+"""Version 2 is version 1 with an objective: a key and a total in ``schedule.json``, and the table `accounts`. Version 3
+is either, coupled: the key `coupling`."""
 
 _WINDOW = Column("window_start", "timestamp")
 _MODEL = Column("model", "text")
@@ -78,6 +82,10 @@ ACCOUNT_COLUMNS = (
     Column("objective_bound", minimum=0, nullable=True),
 )
 
+ANALYSES: dict[str, Callable[..., pd.DataFrame]] = {}
+"""What a schedule answers by solving again, by the name of its method. The modules that do it lie above this one and
+enter themselves here; importing the package imports them all."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,6 +125,17 @@ class ObjectiveRecord(_Section):
         """Whether GPUs in use have a price, so that the least objective is not that of the least energy."""
         rates = {"cost": self.price_per_gpu_hour, "carbon": self.carbon_g_per_gpu_hour}
         return any(rates.get(name, 0.0) > 0 for name in self.minimise)
+
+
+class CouplingRecord(_Section):
+    """How the windows of a schedule were coupled, as ``schedule.json`` has it.
+
+    `asked` is what the operator asked for. `lower_bound` is what the objective of no schedule of the answered windows
+    goes below, starts included, in joules when it is energy; None where that was not proved.
+    """
+
+    asked: Coupling
+    lower_bound: Annotated[float, Field(ge=0)] | None = None
 
 
 class ObjectiveTotals(_Section):
@@ -170,9 +189,11 @@ class ScheduleMetadata(_Section):
         Sums over the windows.
     objective
         What was minimised; None for energy alone.
+    coupling
+        How windows were planned together; None where each was planned by itself.
     """
 
-    format_version: Literal[1, 2] = 1
+    format_version: Literal[1, 2, 3] = 1
     dynaopt_version: str
     digest: str
     demand: Source
@@ -185,6 +206,7 @@ class ScheduleMetadata(_Section):
     window_s: Annotated[float, Field(gt=0)]
     totals: Totals
     objective: ObjectiveRecord | None = None
+    coupling: CouplingRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -207,6 +229,8 @@ class Schedule:
         A row for each window, `WINDOW_COLUMNS`.
     accounts
         Prices, money, carbon and objective of each window, `ACCOUNT_COLUMNS`, where an objective was given; else None.
+    profiles
+        What it was planned with, where they are at hand; not part of what is written.
     """
 
     metadata: ScheduleMetadata
@@ -216,6 +240,7 @@ class Schedule:
     transitions: pd.DataFrame
     windows: pd.DataFrame
     accounts: pd.DataFrame | None = None
+    profiles: tuple[Profile, ...] = ()
 
     @property
     def energy_j(self) -> float:
@@ -248,6 +273,15 @@ class Schedule:
         value = self.serving_energy_j if sums is None else sums.serving_objective
         bound = self.lower_bound_j if sums is None else sums.objective_bound
         return max(0.0, (value - (bound or 0.0)) / value) if value > 0 else 0.0
+
+    @property
+    def coupled_gap(self) -> float | None:
+        """Share by which the objective, starts included, may exceed the least possible; None where none was proved."""
+        coupling, sums = self.metadata.coupling, self.objective_totals()
+        if coupling is None or coupling.lower_bound is None:
+            return None
+        value = self.energy_j if sums is None else sums.objective
+        return max(0.0, (value - coupling.lower_bound) / value) if value > 0 else 0.0
 
     @property
     def num_windows(self) -> int:
@@ -287,10 +321,12 @@ class Schedule:
         dict
             What has no value because no window has an answer is None. With an objective, ``cost``, ``carbon_g``,
             ``serving_objective``, ``objective``, ``objective_bound`` and ``facility_energy_j`` (PUE times `energy_j`)
-            are there too.
+            are there too; in a coupled plan ``coupled_bound`` (of the objective, starts included) and ``coupled_gap``.
         """
         sums = self.objective_totals()
         extra: dict[str, float | None] = {} if sums is None else sums.model_dump()
+        if self.metadata.coupling is not None:
+            extra |= {"coupled_bound": self.metadata.coupling.lower_bound, "coupled_gap": self.coupled_gap}
         if self.metadata.objective is not None:
             extra["facility_energy_j"] = self.metadata.objective.pue * self.energy_j
         used = self.windows["num_gpus"].dropna()
@@ -328,6 +364,26 @@ class Schedule:
             runtime_s=float(self.windows["runtime_s"].sum()),
             objective=self.objective_totals(),
         )
+
+    def prices(self, **options: Any) -> pd.DataFrame:
+        """Return what things are worth in its windows: a request per second, a GPU, 10 ms, a watt of power cap.
+
+        Parameters
+        ----------
+        **options
+            As for `dynaopt.prices`.
+        """
+        return ANALYSES["prices"](self, **options)
+
+    def relaxations(self, **options: Any) -> pd.DataFrame:
+        """Return, for windows that have no answer, the smallest single change of each kind that gives them one.
+
+        Parameters
+        ----------
+        **options
+            As for `dynaopt.relaxation_table`.
+        """
+        return ANALYSES["relaxations"](self, **options)
 
     def with_totals(self) -> Schedule:
         """Return the same schedule with the totals in its metadata recomputed from its windows."""

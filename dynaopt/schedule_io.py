@@ -86,9 +86,8 @@ def write_schedule(schedule: Schedule, folder: str | Path) -> None:
         write_table(getattr(schedule, table.name), staging / table.file)
     write_demand(schedule.demand, staging / f"{_DEMAND}.parquet")
     # Without an objective the file is that of format version 1, which does not know one.
-    left_out: dict[str, Any] | None = (
-        {"objective": True, "totals": {"objective"}} if schedule.accounts is None else None
-    )
+    left_out: dict[str, Any] = {"objective": True, "totals": {"objective"}} if schedule.accounts is None else {}
+    left_out |= {"coupling": True} if schedule.metadata.coupling is None else {}
     with atomic_path(staging / METADATA_FILE) as partial:
         partial.write_text(schedule.metadata.model_dump_json(indent=2, exclude=left_out) + "\n", encoding="utf-8")
     remove_schedule(folder)
@@ -133,7 +132,7 @@ def read_schedule(folder: str | Path) -> Schedule:
     """
     folder = Path(folder)
     metadata = read_schedule_metadata(folder)
-    frames = {}
+    frames: dict[str, Any] = {}
     starts = pd.DatetimeIndex([])
     for table in reversed(_TABLES):  # the windows first: the other tables refer to them
         path = _find_table(folder, table.name)
@@ -180,7 +179,10 @@ def read_schedule_metadata(folder: str | Path) -> ScheduleMetadata:
     if version not in FORMAT_VERSIONS:
         expected = " or ".join(map(str, FORMAT_VERSIONS))
         raise InvalidInputError(f"{path}, key 'format_version'", expected=expected, found=repr(version))
-    if (version == 2) != (fields.get("objective") is not None):
+    if (version == 3) != (fields.get("coupling") is not None):
+        expected = "what was coupled in version 3, and none in others"
+        raise InvalidInputError(f"{path}, key 'coupling'", expected=expected, found=repr(fields.get("coupling")))
+    if version != 3 and (version == 2) != (fields.get("objective") is not None):
         expected = "an objective in version 2, and none in version 1"
         raise InvalidInputError(f"{path}, key 'objective'", expected=expected, found=repr(fields.get("objective")))
     cluster = fields.get("cluster")

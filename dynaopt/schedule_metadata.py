@@ -9,11 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dynaopt.coupling import Coupling
 from dynaopt.demand import Demand
 from dynaopt.digests import demand_digest, profile_digest
 from dynaopt.problem import Cluster
 from dynaopt.profile import Profile
-from dynaopt.schedule import ObjectiveRecord, ScheduleMetadata, Source, Totals
+from dynaopt.schedule import CouplingRecord, ObjectiveRecord, ScheduleMetadata, Source, Totals
 from dynaopt.slo import Slo
 
 _NO_TOTALS = Totals(
@@ -40,6 +41,7 @@ def make_metadata(
     gap_tolerance: float = 0.0,
     paths: Mapping[str, str | Path] | None = None,
     objective: ObjectiveRecord | None = None,
+    coupling: Coupling | None = None,
 ) -> ScheduleMetadata:
     """Return the metadata of a plan that is yet to be made, without totals.
 
@@ -53,6 +55,8 @@ def make_metadata(
         Where inputs lie, by the names of demand and profiles.
     objective
         What is minimised; None, the default, for energy alone.
+    coupling
+        How windows are planned together; None, the default, for each by itself.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def make_metadata(
         return Source(name=item.name, path=path, sha256=item.sha256, content_sha256=content_sha256)
 
     metadata = ScheduleMetadata(
-        format_version=1 if objective is None else 2,
+        format_version=3 if coupling is not None else 1 if objective is None else 2,
         dynaopt_version=version("dynaopt"),
         digest="",
         demand=source(demand, demand_digest(demand)),
@@ -80,12 +84,17 @@ def make_metadata(
         window_s=demand.window_s,
         totals=_NO_TOTALS,
         objective=objective,
+        coupling=None if coupling is None else CouplingRecord(asked=coupling),
     )
     return metadata.model_copy(update={"digest": _digest(metadata)})
 
 
 def _digest(metadata: ScheduleMetadata) -> str:
     decisive = metadata.model_dump(mode="json", exclude={"digest", "totals"})
+    if decisive["coupling"] is None:
+        del decisive["coupling"]  # as before there was any
+    else:
+        del decisive["coupling"]["lower_bound"]
     for item in (decisive["demand"], *decisive["profiles"]):
         del item["path"]  # files may be moved
     for name in ("price_per_kwh", "carbon_g_per_kwh"):
@@ -111,6 +120,7 @@ def describe(metadata: ScheduleMetadata) -> dict[str, Any]:
         **dumped["cluster"],
         **{name: dumped[name] for name in ("solver", "time_limit_s", "gap_tolerance", "slo")},
         **_describe_objective(metadata.objective),
+        **({} if metadata.coupling is None else {"coupling": dumped["coupling"]["asked"]}),
     }
 
 

@@ -80,6 +80,28 @@ class Slo:
         ttft_s, tbt_s = (tuple(t * f for t in own) for own, f in zip((self.ttft_s, self.tbt_s), factors, strict=True))
         return replace(self, ttft_s=ttft_s, tbt_s=tbt_s)
 
+    def shifted(self, *, ttft_s: float = 0.0, tbt_s: float = 0.0, request_class: str | None = None) -> Slo:
+        """Return the objectives with so many seconds added to the bounds.
+
+        Parameters
+        ----------
+        ttft_s, tbt_s
+            What is added to the bounds on the TTFT and on the TBT; below 0 makes them tighter.
+        request_class
+            The only class whose bounds change; all by default.
+
+        Raises
+        ------
+        InvalidInputError
+            If a bound would not stay above 0.
+        """
+        changes = [request_class in (None, c) for c in REQUEST_CLASSES]
+        ttft, tbt = (
+            tuple(t + added_s if at else t for t, at in zip(own, changes, strict=True))
+            for own, added_s in ((self.ttft_s, ttft_s), (self.tbt_s, tbt_s))
+        )
+        return replace(self, ttft_s=ttft, tbt_s=tbt)
+
 
 def read_slo(path: str | Path) -> Slo:
     """Read objectives from a table with the columns ``request_class, ttft_s, tbt_s``, a row for each class.

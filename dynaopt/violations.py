@@ -47,6 +47,10 @@ class ViolationKind(StrEnum):
     COST = "money of a window"
     CARBON = "carbon of a window"
     OBJECTIVE = "objective of a window"
+    MIN_UP = "instance stopped too soon"
+    MAX_STARTS = "more starts than are allowed"
+    STARTING_GPUS = "more GPUs than there are, with those of instances that start"
+    COUPLED_BOUND = "bound on all windows above the schedule"
     TOTAL = "total"
     DIGEST = "input that is not the one planned for"
 

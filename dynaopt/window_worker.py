@@ -1,27 +1,16 @@
-"""Solving windows on worker processes: in chunks of about a second, each worker given the profiles once."""
+"""Solving the windows of horizons in chunks of about a second, in this process or wherever there are workers."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import pickle
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
-import joblib
-import pandas as pd
-
-from dynaopt.answers import Answers, answers_of, window_numbers
-from dynaopt.problem import Cluster, Problem, WindowDemand
-from dynaopt.profile import Profile
-from dynaopt.result import Result
-from dynaopt.slo import Slo
-from dynaopt.solvers import solve
-
-Window = tuple[int, WindowDemand]
+from dynaopt.answers import Answers, window_numbers
+from dynaopt.chunk_worker import Chunk, solve_chunk
+from dynaopt.window_task import Solves, Window
+from dynaopt.workers import LocalWorkers, dask_workers, num_cores
 
 _CHUNK_S = 1.0
 _MOST_WINDOWS = 64
@@ -30,92 +19,109 @@ _WORTH_WORKERS_S = 8.0  # a worker takes 2 to 4 s until it has imported everythi
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Task:
-    """What all windows of a horizon have in common.
+class Job:
+    """Windows of one horizon that are yet to be solved.
 
     Parameters
     ----------
-    profiles
-        The profile of each model.
-    slo, cluster
-        As in `Problem`.
-    solver, time_limit_s, gap_tolerance
-        As `dynaopt.solvers.solve` takes them.
-    gpu_price_w
-        What a GPU in use costs in the window of each start, in watts; a window that is not named: nothing.
+    task
+        What they have in common.
+    numbers
+        Their numbers.
+    window
+        Returns what is asked of the window of a number, for a `Task` what arrives; called when its turn has come.
     """
 
-    profiles: Mapping[str, Profile]
-    slo: Slo
-    cluster: Cluster
-    solver: str
-    time_limit_s: float | None
-    gap_tolerance: float
-    gpu_price_w: Mapping[pd.Timestamp, float] = field(default_factory=dict)
-
-    def problem(self, window: WindowDemand) -> Problem:
-        """Pose the problem of a window."""
-        price_w = self.gpu_price_w.get(window.start, 0.0)
-        return Problem(demand=window, profiles=self.profiles, slo=self.slo, cluster=self.cluster, gpu_price_w=price_w)
-
-    def solve(self, window: WindowDemand) -> Result:
-        """Solve a window."""
-        problem = self.problem(window)
-        return solve(problem, solver=self.solver, time_limit_s=self.time_limit_s, gap_tolerance=self.gap_tolerance)
+    task: Solves
+    numbers: Sequence[int]
+    window: Callable[[int], Any]
 
 
 def solve_windows(
-    task: Task, windows: Sequence[Window], *, workers: int | None, keep: Callable[[Answers], None]
+    task: Solves, windows: Sequence[Window], *, workers: int | None, keep: Callable[[Answers], None]
 ) -> None:
-    """Solve windows, on worker processes where there are several.
-
-    The answers do not depend on the number of workers: each window is solved by itself.
+    """Solve the windows of one horizon.
 
     Parameters
     ----------
     task
         What they have in common.
     windows
-        Their numbers and demands.
+        Their numbers and what is asked of each: its demand for a `Task`.
     workers
-        Processes to use. None for as many as there are cores, or for this one alone where the windows that are left
-        take less time than starting others.
+        As for `solve_jobs`.
     keep
         Called in this process with the answers of every finished chunk, as they come.
     """
+    by_number = dict(windows)
+    job = Job(task=task, numbers=list(by_number), window=by_number.__getitem__)
+    solve_jobs([job], workers=workers, keep=lambda _, answers: keep(answers))
+
+
+def solve_jobs(
+    jobs: Sequence[Job],
+    *,
+    workers: int | None = None,
+    dask: str | None = None,
+    keep: Callable[[int, Answers], None],
+) -> None:
+    """Solve the windows of several horizons, one horizon after the other but without a pause between them.
+
+    The answers do not depend on where they are found: each window is solved by itself.
+
+    Parameters
+    ----------
+    jobs
+        The horizons.
+    workers
+        Processes to use. None for as many as there are cores, or for this one alone where the windows that are left
+        take less time than starting others.
+    dask
+        Address of the scheduler of a Dask cluster to use instead; None for this machine.
+    keep
+        Called in this process with the number of a job and the answers of a finished chunk of it, as they come.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such scheduler.
+    SolverError
+        If workers die again and again.
+    """
     pace = _Pace()
-    pending = iter(windows)
-    left = len(windows)
-    # The first windows are solved here: it compiles kernels once for all processes, and it tells how long windows take.
-    for chunk in _chunks(pending, pace):
-        keep(_solve_here(task, chunk, pace))
-        left -= len(chunk)
-        if len(windows) - left >= _FIRST_CHUNKS and _is_worth_workers(workers, left * pace.window_s):
-            break
+    chunks = _chunks(jobs, pace)
+    left = sum(len(job.numbers) for job in jobs)
+    if dask is None:
+        left -= _solve_first(chunks, pace, left, workers, keep)
     if left:
-        for answers, seconds in _solve_on_workers(task, _chunks(pending, pace), workers or _num_cores()):
+        pool = LocalWorkers(workers or num_cores()) if dask is None else dask_workers(dask)
+        for chunk, answers, seconds in pool.run(chunks):
             pace.note(len(window_numbers(answers)), seconds)
-            keep(answers)
+            keep(chunk.job, answers)
 
 
-def _solve_on_workers(task: Task, chunks: Iterable[list[Window]], workers: int) -> Iterable[tuple[Answers, float]]:
-    packed = pickle.dumps(task, protocol=pickle.HIGHEST_PROTOCOL)
-    token = f"{os.getpid()}-{time.monotonic_ns()}"
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-    found: Iterable[tuple[Answers, float]] = parallel(
-        joblib.delayed(_solve_there)(token, packed, os.getpid(), chunk) for chunk in chunks
-    )
-    return found
+def _solve_first(
+    chunks: Iterator[Chunk], pace: _Pace, number: int, workers: int | None, keep: Callable[[int, Answers], None]
+) -> int:
+    """Solve windows in this process, and return how many: the first few, or all where others are not worth it.
+
+    It compiles kernels once for all processes of this machine, and it tells how long windows take.
+    """
+    done = 0
+    for chunk in chunks:
+        answers, seconds = solve_chunk(chunk.task, chunk.windows)
+        pace.note(len(chunk.windows), seconds)
+        keep(chunk.job, answers)
+        done += len(chunk.windows)
+        if done >= _FIRST_CHUNKS and _is_worth_workers(workers, (number - done) * pace.window_s):
+            break
+    return done
 
 
 def _is_worth_workers(workers: int | None, alone_s: float) -> bool:
     if workers is None:
-        return _num_cores() > 1 and alone_s > _WORTH_WORKERS_S
+        return num_cores() > 1 and alone_s > _WORTH_WORKERS_S
     return workers > 1
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 class _Pace:
@@ -138,44 +144,9 @@ class _Pace:
         return int(min(max(_CHUNK_S / max(self.window_s, 1e-9), 1), _MOST_WINDOWS))
 
 
-def _chunks(pending: Iterator[Window], pace: _Pace) -> Iterator[list[Window]]:
-    """Cut windows into chunks, each sized when it is asked for."""
-    while chunk := list(islice(pending, pace.chunk_size)):
-        yield chunk
-
-
-def _solve_here(task: Task, chunk: Iterable[Window], pace: _Pace) -> Answers:
-    start_s = time.perf_counter()
-    answers = answers_of((number, task.solve(window)) for number, window in chunk)
-    pace.note(len(window_numbers(answers)), time.perf_counter() - start_s)
-    return answers
-
-
-_TASKS: dict[str, Task] = {}
-"""The task that a worker process is at, by token: solvers keep what they compute once for each profile object."""
-
-
-def _solve_there(token: str, packed: bytes, planner: int, chunk: Sequence[Window]) -> tuple[Answers, float]:
-    start_s = time.perf_counter()
-    if token not in _TASKS:
-        _end_with(planner)
-        _TASKS.clear()
-        _TASKS[token] = pickle.loads(packed)
-    answers = answers_of((number, _TASKS[token].solve(window)) for number, window in chunk)
-    return answers, time.perf_counter() - start_s
-
-
-def _end_with(planner: int) -> None:
-    """End this worker process soon after the planner's, where that is its parent.
-
-    Loky's workers wait minutes for work from a parent that was killed, and keep its output open: a shell that reads
-    from it would wait as long.
-    """
-    if multiprocessing.current_process().name.startswith("LokyProcess"):
-        threading.Thread(target=_wait_for_end, args=(planner,), daemon=True).start()
-
-
-def _wait_for_end(planner: int) -> None:
-    while os.getppid() == planner:
-        time.sleep(0.25)
-    os._exit(1)
+def _chunks(jobs: Sequence[Job], pace: _Pace) -> Iterator[Chunk]:
+    """Cut the windows of one job after the other into chunks, each sized when it is asked for."""
+    for number, job in enumerate(jobs):
+        pending = iter(job.numbers)
+        while windows := tuple((n, job.window(n)) for n in islice(pending, pace.chunk_size)):
+            yield Chunk(number, job.task, windows)

@@ -12,6 +12,7 @@ from dynaopt.result import Result, Termination
 from dynaopt.solvers import auto as module
 from dynaopt.solvers.auto import Auto
 from dynaopt.solvers.greedy import Greedy
+from dynaopt.solvers.math_opt import Highs
 
 
 def hard() -> Problem:
@@ -84,35 +85,6 @@ def test_a_failing_program_leaves_greedys_answer(monkeypatch: pytest.MonkeyPatch
     def fail(*_: object, **__: object) -> Result:
         raise SolverError("highs failed: by order")
 
-    monkeypatch.setattr(module.Highs, "solve", fail)
+    monkeypatch.setattr(Highs, "solve", fail)
     result = Auto().solve(hard())
     assert (result.solver, result.power_w, result.reason) == ("greedy", pytest.approx(300.0), "highs failed: by order")
-
-
-def answer(solver: str, power_w: float, bound_w: float) -> Result:
-    """Return greedy's answer to a problem of `power_w` watts as if it came from `solver` with such a bound."""
-    found = Greedy().solve(two_size_problem({"SS": power_w / 80.0})).allocation
-    assert found is not None
-    assert found.power_w == pytest.approx(power_w)
-    return Result(
-        solver=solver, termination=Termination.FEASIBLE, allocation=found, lower_bound_w=bound_w, gap_tolerance=1e-4
-    )
-
-
-def test_the_better_answer_and_both_bounds_are_kept() -> None:
-    """Tests 640 W with a bound of 320 W and 320 W with one of 300 W: together they prove 320 W, whoever comes first."""
-    one, other = answer("greedy", 640.0, 320.0), answer("scip", 320.0, 300.0)
-    for found in (module._better(one, other), module._better(other, one)):
-        assert (found.solver, found.power_w) == ("scip", pytest.approx(320.0))
-        assert (found.termination, found.lower_bound_w) == (Termination.OPTIMAL, pytest.approx(320.0))
-        assert found.reason == ""
-
-
-def test_no_answer_from_two() -> None:
-    """Tests that the greater bound is kept where neither found anything."""
-    one, other = (
-        Result(solver=name, termination=Termination.NO_SOLUTION_FOUND, lower_bound_w=bound_w, reason="none")
-        for name, bound_w in (("greedy", 5.0), ("scip", 3.0))
-    )
-    found = module._better(one, other)
-    assert (found.termination, found.lower_bound_w) == (Termination.NO_SOLUTION_FOUND, 5.0)

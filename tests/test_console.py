@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dynaopt.console import StepProgress, WindowProgress, make_table, render, table_of_frame
+from dynaopt.console import StepProgress, SweepProgress, WindowProgress, make_table, render, table_of_frame
+from dynaopt.sweep import SweepState
 
 
 def test_a_table_shows_every_cell() -> None:
@@ -91,3 +92,26 @@ def test_a_narrow_terminal_loses_no_column(monkeypatch: pytest.MonkeyPatch) -> N
     table = make_table(["", "a", "b", "c"], [["Lower bound (serving)", "1,234,567.8 kWh", "9" * 17, "8" * 17]])
     (row,) = [line for line in render(table).splitlines() if "kWh" in line]
     assert row.split() == ["Lower", "bound", "(serving)", "1,234,567.8", "kWh", "9" * 17, "8" * 17]
+
+
+def test_a_sweep_tells_points_and_windows(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    """Tests what was there before, then a line every ten seconds with points, windows and energy so far."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with SweepProgress("sweep x") as progress:
+        for done in range(500, 530):
+            now[0] += 1
+            progress(
+                SweepState(
+                    num_points=12,
+                    points_done=done // 100,
+                    num_windows=1200,
+                    windows_done=done,
+                    serving_energy_j=done * 3.6e6,
+                )
+            )
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "sweep x: 5 of 12 points and 500 of 1,200 windows were planned before"
+    assert lines[1] == "sweep x: 510 of 1,200, 5 of 12 points, 510.0 kWh so far"
+    assert 3 <= len(lines) <= 4
+    assert progress.note == "5 of 12 points, 529 of 1,200 windows are"

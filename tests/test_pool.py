@@ -7,7 +7,8 @@ import pytest
 from builders import make_curve, make_problem, make_profile, make_window, with_mix
 
 from dynaopt.problem import Problem
-from dynaopt.profile import Profile
+from dynaopt.profile import Profile, slo_rates_rps
+from dynaopt.profile_io import read_profile
 from dynaopt.request_class import REQUEST_CLASSES
 
 POINTS = [(0.0, 100.0), (2.0, 300.0)]
@@ -90,3 +91,25 @@ def test_mixed_pools_of_two_models_come_after_all_classes() -> None:
     problem = both.problem(profiles)
     assert [(pool.model, pool.members) for pool in problem.pools[18:]] == [("a", (MM, LL)), ("b", (9 + MM, 9 + LL))]
     assert {p for c, p in problem.ways if c >= 9} == {*range(9, 18), 19}
+
+
+def test_curves_are_cut_at_the_stretch() -> None:
+    """Tests every option of the shipped profile against its curve read by NumPy, at a peak that is no round number.
+
+    Problems of the same stretch share their options, which nobody may change.
+    """
+    profile = read_profile("llama2-70b-h100")
+    rates = dict.fromkeys(REQUEST_CLASSES, 1.0)
+    one, two = (make_problem(profile, rates, peak_factor=1.0918, headroom=0.1) for _ in range(2))
+    slo_rates = slo_rates_rps(profile, one.slo)
+    assert sum(len(pool.options) for pool in one.classes) > 100
+    for pool, same in zip(one.classes, two.classes, strict=True):
+        assert pool.options is same.options
+        for option in pool.options:
+            curve = profile.curve(option.tp, option.frequency_mhz, pool.request_class)
+            rate = slo_rates[option.tp, option.frequency_mhz, pool.request_class]
+            assert option.capacity_rps == pytest.approx(rate / (1.0918 * 1.1), rel=1e-12)
+            assert (np.diff(option.rate_rps) > 0).all()
+            expected = np.interp(option.rate_rps, curve.rate_rps, curve.power_w)
+            assert option.power_w == pytest.approx(expected, rel=1e-6)
+            assert not option.power_w.flags.writeable

@@ -62,3 +62,14 @@ def test_too_few_bounds_are_refused() -> None:
     """Tests that an SLO made in Python covers every class."""
     with pytest.raises(InvalidInputError, match="SLO, ttft_s: expected 9 positive bounds"):
         Slo(ttft_s=(1.0,), tbt_s=(1.0,) * 9)
+
+
+def test_shifted_objectives() -> None:
+    """Tests 10 ms more for all classes, 10 ms less for one, and that a bound stays above 0."""
+    slo = Slo.table_iv()
+    assert slo.shifted(ttft_s=0.01).of("LL") == pytest.approx((2.01, 0.1))
+    tighter = slo.shifted(tbt_s=-0.01, request_class="SS")
+    assert tighter.of("SS") == pytest.approx((0.25, 0.09))
+    assert tighter.of("LL") == slo.of("LL")
+    with pytest.raises(InvalidInputError, match="positive bounds"):
+        slo.shifted(tbt_s=-0.1)

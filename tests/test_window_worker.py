@@ -6,11 +6,12 @@ import pytest
 import simple_solver
 from planning import make_small_profile, make_week
 
-from dynaopt import window_worker
+from dynaopt import window_worker, workers
 from dynaopt.answers import Answers, window_numbers
-from dynaopt.problem import Cluster
+from dynaopt.problem import Cluster, WindowDemand
 from dynaopt.slo import Slo
-from dynaopt.window_worker import Task, Window, solve_windows
+from dynaopt.window_task import Task, Window
+from dynaopt.window_worker import Job, solve_jobs, solve_windows
 
 
 def make_task(solver: str = simple_solver.NAME) -> Task:
@@ -32,10 +33,10 @@ def make_windows(number: int) -> list[Window]:
     return [(n, week.window(n)) for n in range(number)]
 
 
-def chunks_of(task: Task, windows: list[Window], workers: int | None = 1) -> list[list[int]]:
+def chunks_of(task: Task, windows: list[Window], number: int | None = 1) -> list[list[int]]:
     """Solve windows and return the numbers in each chunk."""
     parts: list[Answers] = []
-    solve_windows(task, windows, workers=workers, keep=parts.append)
+    solve_windows(task, windows, workers=number, keep=parts.append)
     return [list(window_numbers(part)) for part in parts]
 
 
@@ -65,7 +66,7 @@ def test_few_fast_windows_start_no_workers(monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("workers were started")
 
-    monkeypatch.setattr(window_worker.joblib, "Parallel", refuse)
+    monkeypatch.setattr(workers.joblib, "Parallel", refuse)
     assert len(chunks_of(make_task(), make_windows(20), None)) > 1
     with pytest.raises(AssertionError, match="workers were started"):
         chunks_of(make_task(), make_windows(20), 2)
@@ -82,8 +83,8 @@ def test_many_slow_windows_start_workers(monkeypatch: pytest.MonkeyPatch) -> Non
         def __call__(self, _: object) -> list[object]:
             return []
 
-    monkeypatch.setattr(window_worker.joblib, "Parallel", Recorder)
-    monkeypatch.setattr(window_worker.os, "sched_getaffinity", lambda _: {0, 1, 2})
+    monkeypatch.setattr(workers.joblib, "Parallel", Recorder)
+    monkeypatch.setattr(workers.os, "sched_getaffinity", lambda _: {0, 1, 2})
     monkeypatch.setattr(window_worker, "_WORTH_WORKERS_S", 0.0)
     chunks_of(make_task(), make_windows(20), None)
     assert started == [3]
@@ -95,3 +96,43 @@ def test_a_failure_in_a_worker_comes_home() -> None:
     with pytest.raises(Exception, match="simple"):  # the worker's registry does not have the solver
         chunks_of(make_task(), make_windows(20), 2)
     assert time.monotonic() - start_s < 60
+
+
+def test_jobs_follow_one_another_without_a_pause() -> None:
+    """Tests that windows of several horizons are all solved once, under the number of their job, in its order."""
+    found: list[tuple[int, list[int]]] = []
+    week = make_week(30, model="tiny-model")
+    jobs = [Job(task=make_task(), numbers=numbers, window=week.window) for numbers in (range(30), [], [3, 7], [29])]
+    solve_jobs(jobs, workers=1, keep=lambda job, part: found.append((job, list(window_numbers(part)))))
+    assert [job for job, _ in found] == sorted(job for job, _ in found)
+    assert [(job, n) for job, numbers in found for n in numbers] == [
+        *((0, n) for n in range(30)),
+        (2, 3),
+        (2, 7),
+        (3, 29),
+    ]
+
+
+def test_windows_are_asked_for_when_their_turn_comes() -> None:
+    """Tests that a long horizon is not laid out before it is solved: at the first chunk one window has been made."""
+    week = make_week(5, model="tiny-model")
+    made: list[int] = []
+    made_at_first: list[int] = []
+
+    def window(number: int) -> WindowDemand:
+        made.append(number)
+        return week.window(number)
+
+    def keep(_: int, __: Answers) -> None:
+        made_at_first.append(len(made))
+
+    solve_jobs([Job(task=make_task(), numbers=range(5), window=window)], workers=1, keep=keep)
+    assert made == list(range(5))
+    assert made_at_first[0] == 1
+
+
+def test_nothing_left_needs_no_workers() -> None:
+    """Tests that a finished horizon asks no scheduler, not even one that there is not."""
+    week = make_week(1, model="tiny-model")
+    jobs = [Job(task=make_task(), numbers=[], window=week.window)]
+    solve_jobs(jobs, dask="tcp://127.0.0.1:1", keep=lambda *_: pytest.fail("nothing was to be solved"))

@@ -48,7 +48,15 @@ def assemble(
     cluster = case.cluster.with_any_mix()
     metadata = make_metadata(case.demand, case.profiles, slo=case.slo, cluster=cluster, solver=name, paths=case.paths)
     windows = _windows(case, name, tables["allocations"], started_j, runtime_s)
-    schedule = Schedule(metadata=metadata, demand=case.demand, transitions=transitions, windows=windows, **tables)
+    schedule = Schedule(
+        metadata=metadata,
+        demand=case.demand,
+        transitions=transitions,
+        windows=windows,
+        profiles=tuple(case.profiles),
+        allocations=tables["allocations"],
+        routes=tables["routes"],
+    )
     return schedule.with_totals()
 
 

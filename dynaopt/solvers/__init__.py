@@ -17,6 +17,7 @@ _SOLVERS = {
     "scip": "dynaopt.solvers.math_opt:Scip",
     "cp-sat": "dynaopt.solvers.cp_sat:CpSat",
     "greedy": "dynaopt.solvers.greedy:Greedy",
+    "exact": "dynaopt.solvers.exact:Exact",
     "exhaustive": "dynaopt.solvers.exhaustive:Exhaustive",
     "auto": "dynaopt.solvers.auto:Auto",
 }

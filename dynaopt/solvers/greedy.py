@@ -9,16 +9,14 @@ import numpy as np
 
 from dynaopt.allocation import Allocation, Load, make_allocation
 from dynaopt.flat_problem import Group, groups_of
-from dynaopt.group_search import GroupAnswer, Pools, solve_group, usage_of
+from dynaopt.group_answer import Flow, fillers_of, loads_and_flows, pools_of
+from dynaopt.group_search import GroupAnswer, solve_group
 from dynaopt.hull import MAX_NODES
 from dynaopt.infeasibility import explain
-from dynaopt.load_sets import NUM_CLASSES, route
-from dynaopt.plain_pools import PlainPools
 from dynaopt.price_search import Workspace
 from dynaopt.problem import Problem
 from dynaopt.result import Result, Termination
 from dynaopt.solvers.base import DEFAULT_GAP
-from dynaopt.spare_pools import SparePools
 
 FEW_NODES = 600
 ROUNDING = 1e-9
@@ -32,13 +30,16 @@ class Greedy:
     ----------
     max_nodes
         Nodes of the tree for each model, at most `hull.MAX_NODES`.
+    search_gap
+        Relative gap at which searches stop; None for the one that is asked for.
     """
 
     name = "greedy"
     proves = False
 
-    def __init__(self, max_nodes: int = FEW_NODES) -> None:
+    def __init__(self, max_nodes: int = FEW_NODES, search_gap: float | None = None) -> None:
         self._max_nodes = max_nodes
+        self._search_gap = search_gap
         self._room = Workspace()
 
     def solve(
@@ -52,7 +53,8 @@ class Greedy:
         started = time.perf_counter()
         deadline_s = np.inf if time_limit_s is None else started + time_limit_s
         cap_w = problem.cluster.power_cap_w or np.inf
-        allocation, bound_w, least_power_w = self._within_cap(problem, gap_tolerance, deadline_s)
+        search_gap = gap_tolerance if self._search_gap is None else self._search_gap
+        allocation, bound_w, least_power_w = self._within_cap(problem, search_gap, deadline_s)
         termination, reason = Termination.NO_SOLUTION_FOUND, "no allocation was found, nor a proof that there is none"
         if np.isinf(bound_w) or least_power_w > cap_w * (1 + ROUNDING):
             allocation, termination, reason = None, Termination.INFEASIBLE, explain(problem, deadline_s=deadline_s)
@@ -101,40 +103,58 @@ class Greedy:
         self, problem: Problem, max_nodes: int, gap: float, deadline_s: float
     ) -> tuple[Allocation | None, float]:
         """Return the best allocation without regard to the power cap, and what no objective can go below, in watts."""
-        groups = groups_of(problem)
-        answers = [solve_group(self._pools(problem, group, deadline_s), max_nodes, gap, deadline_s) for group in groups]
-        bound_w = max(0.0, sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True)))
-        if any(answer.chosen is None for answer in answers):
+        allocation, bound_w = search_groups(problem, groups_of(problem), self._room, max_nodes, gap, deadline_s)
+        if allocation is None:
             return None, bound_w
-        allocation = _allocation(problem, groups, answers)
         return allocation, min(bound_w * (1 - ROUNDING), allocation.objective_w)
 
-    def _pools(self, problem: Problem, group: Group, deadline_s: float) -> Pools:
-        reserve = problem.cluster.reserve
-        if reserve == 0:
-            return PlainPools(group, self._room)
-        return SparePools(group, self._room, reserve, deadline_s)
+
+def search_groups(
+    problem: Problem, groups: list[Group], room: Workspace, max_nodes: int, gap: float, deadline_s: float
+) -> tuple[Allocation | None, float]:
+    """Find the best allocation without regard to the power cap.
+
+    Parameters
+    ----------
+    problem
+        What to solve.
+    groups
+        Those of `groups_of`; their costs may be others than the problem's.
+    room
+        To work in.
+    max_nodes, gap, deadline_s
+        As in `solve_group`.
+
+    Returns
+    -------
+    tuple
+        The allocation or None; what no allocation's cost by the groups goes below, in watts, infinite where it is
+        proved that there is none.
+    """
+    reserve = problem.cluster.reserve
+    answers = [solve_group(pools_of(group, room, reserve, deadline_s), max_nodes, gap, deadline_s) for group in groups]
+    bound_w = max(0.0, sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True)))
+    if any(answer.chosen is None for answer in answers):
+        return None, bound_w
+    return allocation_of(problem, groups, answers), bound_w
 
 
-def _allocation(problem: Problem, groups: list[Group], answers: list[GroupAnswer]) -> Allocation:
+def allocation_of(problem: Problem, groups: list[Group], answers: list[GroupAnswer]) -> Allocation:
+    """Write the answers of all groups as an allocation; what is left of a limit that must be used up idles.
+
+    Parameters
+    ----------
+    problem
+        What was solved.
+    groups
+        As `groups_of` gives them.
+    answers
+        One for each group, with instances.
+    """
     loads: list[Load] = []
-    flows: list[tuple[int, int, float]] = []
+    flows: list[Flow] = []
     for group, answer in zip(groups, answers, strict=True):
-        chosen = answer.chosen or []
-        for m, family in enumerate(group.open_families(answer.loads_rps)):
-            part = slice(m * NUM_CLASSES, (m + 1) * NUM_CLASSES)
-            first = group.pools[part.start]
-            flows += [(first + c, first + p, rate) for c, p, rate in route(family.rates_rps, answer.loads_rps[part])]
-            mixed = [group.pools[at] for at in family.mixed]
-            flows += [(c, p, problem.pools[c].rate_rps) for p in mixed for c in problem.pools[p].members]
-        loads += [
-            Load(pool=p, option=group.options[k], num_instances=n, rate_rps=rate)
-            for p, way in zip(group.pools, chosen, strict=True)
-            for k, n, rate in way.parts
-        ]
-        left = group.limits - usage_of(chosen, group.limits)
-        for fillers, room in zip(group.fillers, left.tolist(), strict=True):
-            for pool, option, size in fillers:
-                count, room = int(room // size), room % size
-                loads.append(Load(pool=pool, option=option, num_instances=count, rate_rps=0.0))
+        own_loads, own_flows = loads_and_flows(problem, group, answer)
+        loads += [*own_loads, *fillers_of(group, answer)]
+        flows += own_flows
     return make_allocation(problem, loads, flows)

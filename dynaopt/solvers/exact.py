@@ -1,0 +1,45 @@
+"""The package's own exact solver: `greedy`'s tree carried on to the optimum, then a program; `docs/exact.md`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from dynaopt.hull import MAX_NODES
+from dynaopt.problem import Problem
+from dynaopt.result import Result
+from dynaopt.solvers.base import DEFAULT_GAP
+from dynaopt.solvers.greedy import FEW_NODES, Greedy
+from dynaopt.solvers.program import better, go_on, is_settled
+
+LONGER = 10
+"""How many times as long as the short search the long one may take, as far as is known before."""
+
+
+class Exact:
+    """Searches loads of pools until nothing is left; where prices or a reserve leave a gap, asks a program."""
+
+    name = "exact"
+    proves = True
+
+    def solve(
+        self, problem: Problem, *, time_limit_s: float | None = None, gap_tolerance: float = DEFAULT_GAP
+    ) -> Result:
+        """Solve a problem; see `Solver.solve`. Where the answer is a program's, `Result.solver` is that program."""
+        started = time.perf_counter()
+        deadline_s = float("inf") if time_limit_s is None else started + time_limit_s
+        # A relaxed reserve leaves its gap however many nodes there are.
+        is_short = time_limit_s is not None or problem.cluster.reserve != 0
+        best = self._search(problem, FEW_NODES if is_short else MAX_NODES, time_limit_s, gap_tolerance)
+        short_s = time.perf_counter() - started
+        if is_short and not is_settled(best) and time.perf_counter() + LONGER * short_s < deadline_s:
+            left_s = None if time_limit_s is None else deadline_s - time.perf_counter()
+            best = better(best, self._search(problem, MAX_NODES, left_s, gap_tolerance))
+        if not is_settled(best):
+            best = go_on(problem, best, deadline_s=deadline_s, gap_tolerance=gap_tolerance)
+        return replace(best, runtime_s=time.perf_counter() - started)
+
+    def _search(self, problem: Problem, nodes: int, time_limit_s: float | None, gap_tolerance: float) -> Result:
+        """Search to the end, or for so many nodes, however wide the gap that is asked for."""
+        found = Greedy(nodes, search_gap=0.0).solve(problem, time_limit_s=time_limit_s, gap_tolerance=gap_tolerance)
+        return replace(found, solver=self.name)
