@@ -9,17 +9,22 @@ from typing import Protocol
 
 import numpy as np
 
+from dynaopt.blends import blend, blended_loads
 from dynaopt.envelope import FloatArray
 from dynaopt.flat_problem import Group
 from dynaopt.hull import MAX_NODES
+from dynaopt.limit_price import Bracket, Tried, close_in, find_bracket
 from dynaopt.price_search import PoolInstances, Relaxed
 from dynaopt.within_limits import pick
 
-MAX_DOUBLINGS = 5
-MAX_HALVINGS = 7
 MAX_STEPS = 20
 MAX_WIGGLES = 16
 FORBIDDING = 50.0
+MORE_EFFORT = 4
+FINE_GAP = 1e-4
+"""Where limits bind, the gaps of the searches and that of the price add up, so none may take all that was asked for."""
+FEW_POOLS = 40
+"""Above, what combining could gain is less than the share of one instance, and takes tables for all prices anew."""
 FEW_LOADS, SOME_LOADS, MANY_LOADS = 3, 6, 24
 
 
@@ -36,6 +41,12 @@ class Pools(Protocol):
 
     def instances(self, loads_rps: FloatArray) -> list[PoolInstances]:
         """Return the cheapest instances of each pool at its load."""
+
+    def instances_of(self, p: int, load_rps: float) -> PoolInstances:
+        """Return the cheapest instances of a pool at a load."""
+
+    def keeping(self, p: int, load_rps: float, way: PoolInstances, shares: FloatArray) -> list[PoolInstances]:
+        """Return ways that keep shares of given instances and serve the rest at least cost."""
 
     def covers(self, p: int, load_rps: float) -> list[PoolInstances]:
         """Return ways to serve a load that take up little of several limits, which no prices yield."""
@@ -90,9 +101,9 @@ def solve_group(pools: Pools, max_nodes: int, gap: float, deadline_s: float) -> 
     if _keeps(chosen, limits):
         return GroupAnswer(found.loads_rps, chosen, found.lower)
     search = _PriceSearch(pools, max_nodes, gap, deadline_s, lower_w=found.lower)
-    search.note(np.zeros(limits.size), found.loads_rps, chosen)
+    search.note(np.zeros(limits.size), found, chosen, found.lower)
     if limits.size == 1:
-        search.bisect(_scale(chosen))
+        search.price(_scale(chosen))
     else:
         search.climb(_scale(chosen))
     return search.finish()
@@ -125,7 +136,8 @@ class _PriceSearch:
         self.deadline_s = deadline_s
         self.lower_w = lower_w
         self.best = GroupAnswer(np.empty(0), None, lower_w)
-        self.tried: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+        self.tried: list[Tried] = []
+        self.bracket: Bracket | None = None
         self.bounds: list[tuple[float, FloatArray]] = [(lower_w, np.zeros(self.limits.size))]
         self.extra: list[FloatArray] = []
 
@@ -134,20 +146,24 @@ class _PriceSearch:
         """Whether there is an answer and no time left."""
         return self.best.chosen is not None and time.perf_counter() > self.deadline_s
 
-    def note(self, prices: FloatArray, loads_rps: FloatArray, chosen: list[PoolInstances]) -> FloatArray:
-        """Remember loads; return how far their instances exceed the limits."""
+    def note(self, prices: FloatArray, found: Relaxed, chosen: list[PoolInstances], bound_w: float) -> Tried:
+        """Remember what was found at prices; keep it if it is the best answer so far."""
         excess = usage_of(chosen, self.limits) - self.limits
-        self.tried.append((prices, loads_rps, excess))
+        dual_w = found.cost - float(prices @ self.limits)
+        tried = Tried(prices, found.loads_rps, chosen, excess, dual_w, bound_w)
+        self.tried.append(tried)
         if (excess <= 0).all() and sum(way.cost_w for way in chosen) < self.best.cost_w:
-            self.best = GroupAnswer(loads_rps, chosen, self.lower_w)
-        return excess
+            self.best = GroupAnswer(found.loads_rps, chosen, self.lower_w)
+        return tried
 
-    def at(self, prices: FloatArray, power_weight: float = 1.0) -> FloatArray:
-        """Search at prices; return how far the instances found exceed the limits."""
+    def at(self, prices: FloatArray, power_weight: float = 1.0, effort: int = 1) -> Tried:
+        """Search at prices; with more effort, in more nodes and to a smaller gap."""
         self.pools.set_prices(prices, power_weight)
         worth = float(prices @ self.limits)
         if power_weight > 0:
-            found = self.pools.search(self.max_nodes // 3, self.gap)
+            # The price of the limits is no part of the objective, of which the gap is a share.
+            gap = min(self.gap, FINE_GAP) / effort * self._share_of_objective(worth)
+            found = self.pools.search(effort * self.max_nodes // 3, gap)
         else:  # where what is taken up is whole-numbered, a coarse gap proves as much
             is_whole = bool((prices == prices.round()).all())
             found = self.pools.search(MAX_NODES, 0.9 / (worth + 1.0) if is_whole else self.gap)
@@ -157,30 +173,34 @@ class _PriceSearch:
             self.bounds.append((bound, prices))
         elif bound > 1e-6 * worth + 1e-9:
             self.lower_w = np.inf  # whatever it costs, the limits are exceeded
-        return self.note(prices, found.loads_rps, self.pools.instances(found.loads_rps))
+        return self.note(prices, found, self.pools.instances(found.loads_rps), bound)
 
-    def bisect(self, scale_w: float) -> None:
-        """Find the least price of a single limit at which it holds."""
-        low, high = 0.0, scale_w / 4
-        for _ in range(MAX_DOUBLINGS):
-            if self.at(np.array([high]))[0] <= 0:
-                break
-            low, high = high, 2 * high
-        else:
+    def _share_of_objective(self, worth: float) -> float:
+        """Return what share of a cost at prices is objective; all of it where several limits have prices."""
+        base_w, low_w = self.pools.group.base_w, max(self.lower_w, 0.0)
+        return (base_w + low_w) / (low_w + worth) if self.limits.size == 1 and worth > 0 else 1.0
+
+    def price(self, scale_w: float) -> None:
+        """Find the price of a single limit."""
+
+        def at(price_w: float) -> Tried:
+            """Try a price."""
+            return self.at(np.array([price_w]))
+
+        bracket = find_bracket(self.tried[0], scale_w / 4, at)
+        if isinstance(bracket, Tried):
             self.at(np.ones(1), power_weight=0.0)
             if np.isinf(self.lower_w):
                 return
-            high = 100 * high
-            self.at(np.array([high]))
-        for _ in range(MAX_HALVINGS):
-            if high - low <= 1e-3 * high or self.is_over:
-                break
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.at(np.array([middle]))[0] > 0 else (low, middle)
+            dear = at(100 * float(bracket.prices[0]))
+            if dear.excess[0] > 0:
+                return
+            bracket = Bracket(bracket, dear)
+        self.bracket = close_in(bracket, at, tolerance=min(self.gap, FINE_GAP) / 4, is_over=lambda: self.is_over)
 
     def climb(self, scale_w: float) -> None:
         """Raise the bound by steps along how far the limits are exceeded: Polyak's rule with a falling target."""
-        prices, excess, ambition = np.zeros(self.limits.size), self.tried[0][2], 0.05
+        prices, excess, ambition = np.zeros(self.limits.size), self.tried[0].excess, 0.05
         for _ in range(MAX_STEPS):
             ascent = np.where(prices > 0, excess, np.maximum(excess, 0.0))
             norm = float(ascent @ ascent)
@@ -188,7 +208,7 @@ class _PriceSearch:
                 break
             prices = np.maximum(0.0, prices + ambition * max(self.lower_w, scale_w) / norm * ascent)
             before = self.lower_w
-            excess = self.at(prices)
+            excess = self.at(prices).excess
             ambition *= 1.0 if self.lower_w > before else 0.7
         self._look_around(scale_w)
         if self.best.chosen is None:
@@ -217,21 +237,42 @@ class _PriceSearch:
 
     def finish(self) -> GroupAnswer:
         """Combine, at the most promising loads, what pools do at all prices tried."""
-        if np.isfinite(self.lower_w) and not self.is_over:
+        if self.bracket is not None and not self.is_over:
+            self._blend(self.bracket)
+            if not self._is_close and not self.is_over:
+                self.at(max(self.bounds, key=lambda entry: entry[0])[1], effort=MORE_EFFORT)
+            if self.best.chosen is not None and len(self.pools.group.pools) > FEW_POOLS:
+                return GroupAnswer(self.best.loads_rps, self.best.chosen, self.lower_w)
+        if np.isfinite(self.lower_w) and not self.is_over and not self._is_close:
             self._combine(self._candidates(FEW_LOADS if self.limits.size == 1 else SOME_LOADS))
             if self.best.chosen is None:
                 self._combine(self._candidates(MANY_LOADS))
         return GroupAnswer(self.best.loads_rps, self.best.chosen, self.lower_w)
 
+    @property
+    def _is_close(self) -> bool:
+        """Whether the best answer is as near to the bound as was asked for."""
+        asked_w = self.gap * (self.best.cost_w + self.pools.group.base_w)
+        return self.best.chosen is not None and self.best.cost_w - self.lower_w <= asked_w
+
+    def _blend(self, bracket: Bracket) -> None:
+        """Look for answers between the two prices at which a single limit begins to hold."""
+        for loads_rps in blended_loads(self.pools.group, bracket):
+            chosen = blend(self.pools, bracket, self.tried, loads_rps)
+            if chosen is not None and sum(way.cost_w for way in chosen) < self.best.cost_w:
+                self.best = GroupAnswer(loads_rps, chosen, self.lower_w)
+            if self._is_close or self.is_over:
+                break
+
     def _candidates(self, most: int) -> list[FloatArray]:
         """Return the loads of the best answer, and those that come nearest to the limits."""
-        nearest = sorted(self.tried, key=lambda entry: float(np.abs(entry[2]).sum()))
-        loads = [self.best.loads_rps] * (self.best.chosen is not None) + [loads for _, loads, _ in nearest]
+        nearest = sorted(self.tried, key=lambda tried: float(np.abs(tried.excess).sum()))
+        loads = [self.best.loads_rps] * (self.best.chosen is not None) + [tried.loads_rps for tried in nearest]
         return list({one.round(9).tobytes(): one for one in loads}.values())[:most]
 
     def _combine(self, candidates: list[FloatArray]) -> None:
         alternatives: list[list[list[PoolInstances]]] = [[[] for _ in self.pools.group.pools] for _ in candidates]
-        for prices in [*(prices for prices, _, _ in self.tried), *self.extra]:
+        for prices in [*(tried.prices for tried in self.tried), *self.extra]:
             self.pools.set_prices(prices)
             for loads_rps, ways in zip(candidates, alternatives, strict=True):
                 for own, way in zip(ways, self.pools.instances(loads_rps), strict=True):

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from dynaopt.jit import compiled
-from dynaopt.pool_value import count_up_to, value, value_floor
+from dynaopt.pool_value import MAX_VERTICES, count_vertices, value_floor, vertex_floor
 
 MAX_NODES = 4096
 MAX_HULLS = 2 * MAX_NODES + 16
 MAX_HULL_POINTS = 500_000
+HULL_ROOM = 3 * MAX_VERTICES + 4
+"""More points than a hull can have: those of a table, and of two of its periods beyond it."""
 NUM_POOLS = 9
 
 TREE = np.dtype(
@@ -50,16 +52,37 @@ def add_hull(number: int, t: Any, low: float, low_cost: float, high: float, tree
     start = tree.first_point[number]
     n = _append(start, start, low, low_cost, tree)
     if high > low:
-        inside = min(high, t.limit_rps)
-        for j in range(count_up_to(t.vertex_rps, t.num_vertices, low), t.num_vertices):
-            if t.vertex_rps[j] >= inside:
-                break
-            n = _append(start, n, t.vertex_rps[j], t.vertex_cost[j] + t.opening, tree)
-        if low < t.limit_rps < high:
-            least = t.item_cost[0] / t.item_rps[0]
-            n = _append(start, n, t.limit_rps, least * t.limit_rps + t.opening, tree)
+        n = _append_vertices(start, n, t, low, high, tree)
         n = _append(start, n, high, value_floor(t, high), tree)
     tree.first_point[number + 1] = n
+
+
+@compiled
+def _append_vertices(start: int, n: int, t: Any, low: float, high: float, tree: Any) -> int:
+    """Add the vertices strictly inside an interval; return where the hull ends.
+
+    Where they repeat, the first and the last period suffice: what lies between is not below the line between the
+    same vertex of both, for each is as far above the least cost per request as in any other period.
+    """
+    j, end = count_vertices(t, low), t.num_vertices
+    if t.first_repeated >= 0:
+        end = count_vertices(t, high)
+    period = t.num_vertices - t.first_repeated
+    leap = max(j, t.num_vertices) + period
+    inside = high if t.first_repeated >= 0 else min(high, t.limit_rps)
+    while j < end:
+        rps, cost = vertex_floor(t, j)
+        if rps >= inside:
+            break
+        if rps > low:
+            n = _append(start, n, rps, cost, tree)
+        j += 1
+        if j == leap and t.first_repeated >= 0:
+            j = max(j, end - period - 1)
+    if t.first_repeated < 0 and low < t.limit_rps < high:
+        least = t.item_cost[0] / t.item_rps[0]
+        n = _append(start, n, t.limit_rps, least * t.limit_rps + t.opening, tree)
+    return n
 
 
 @compiled
@@ -79,15 +102,17 @@ def choose_branch(node: int, p: int, t: Any, load: float, tree: Any) -> None:
     first, last = tree.first_point[h], tree.first_point[h + 1] - 1
     low, high = tree.point_rps[first], tree.point_rps[last]
     tree.branch_pool[node], tree.is_closed[node] = p, 0
-    if load <= t.limit_rps:
-        j = count_up_to(t.vertex_rps, t.num_vertices, load)
-        before = t.vertex_rps[j - 1]
-        if before > low or (before == 0 and tree.point_cost[first] == 0):
+    if load <= t.limit_rps or t.first_repeated >= 0:
+        j = count_vertices(t, load)
+        before = vertex_floor(t, j - 1)[0]
+        if low < before < high or (before == 0 and tree.point_cost[first] == 0):
             tree.branch_rps[node] = before
             return
-        if j < t.num_vertices and t.vertex_rps[j] < high:
-            tree.branch_rps[node] = t.vertex_rps[j]
-            return
+        if j < t.num_vertices or t.first_repeated >= 0:
+            after = vertex_floor(t, j)[0]
+            if low < after < high:
+                tree.branch_rps[node] = after
+                return
     tree.branch_rps[node], tree.is_closed[node] = load, 1
     if not low + 1e-9 * high < load < high - 1e-9 * high:
         tree.branch_pool[node] = -1
@@ -104,4 +129,4 @@ def add_child_hull(number: int, node: int, is_right: bool, t: Any, tree: Any) ->
         return
     # Just beyond a vertex another instance must start. Shifting a load by 1e-9 is within the tolerance of any answer.
     beyond = middle if tree.is_closed[node] == 1 else middle * (1 + 1e-9) + 1e-9
-    add_hull(number, t, middle, value(t, beyond)[0], tree.point_rps[last], tree)
+    add_hull(number, t, middle, value_floor(t, beyond), tree.point_rps[last], tree)

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dynaopt.envelope import FloatArray
-from dynaopt.hull import MAX_HULL_POINTS, MAX_NODES, add_child_hull, add_hull, choose_branch
+from dynaopt.hull import HULL_ROOM, MAX_HULL_POINTS, MAX_NODES, add_child_hull, add_hull, choose_branch
 from dynaopt.jit import compiled
-from dynaopt.pool_value import MAX_VERTICES, IntArray, value
+from dynaopt.pool_value import IntArray, floor_below, value
 
 BoolArray = npt.NDArray[np.bool_]
 Records = npt.NDArray[np.void]
@@ -84,7 +84,7 @@ def split_load(
     settled = np.inf if num_open == 1 else tree.lower[0]  # the least bound of a node that is not branched
     while num_open > 0 and num_nodes + 2 <= min(max_nodes, MAX_NODES):
         node = _pop_least(num_open, tree)
-        if tree.lower[node] >= enough or tree.first_point[num_hulls] + 2 * MAX_VERTICES > MAX_HULL_POINTS:
+        if tree.lower[node] >= enough or tree.first_point[num_hulls] + 2 * HULL_ROOM > MAX_HULL_POINTS:
             break
         num_open -= 1
         p = tree.branch_pool[node]
@@ -138,8 +138,9 @@ def _evaluate(
     for p in range(rates.size):
         real = value(pools[p], load[p])[0]
         cost += real
-        if real - relaxed[p] > widest:
-            widest, widest_pool = real - relaxed[p], p
+        gap = floor_below(pools[p], load[p], real) - relaxed[p]  # where V is not known, no branch closes the rest
+        if gap > widest:
+            widest, widest_pool = gap, p
     if widest_pool >= 0:
         choose_branch(node, widest_pool, pools[widest_pool], load[widest_pool], tree)
     return cost

@@ -10,6 +10,14 @@ optimal pool all instances but one sit at such points, here called *items* (r, w
 
 Between two vertices V is concave, so on any interval its convex hull is that of the vertices inside and of the ends.
 Curves must not fall with load. A cost of opening the pool may be added to V at every load but 0.
+
+A table of vertices ends where it has served its purpose or its room is full, at a load T. Beyond T, V repeats: let item
+1, of r requests/s and cost w, be the one that costs least per request, s1 = w / r. Either cheapest instances have so
+many of it that the others carry at most T: they cost V'(L) = m w + V(L - m r) with the fewest such m. Or the others
+carry more than T, one of them, of at most c requests/s, perhaps part-filled; with s2 the next least cost per request
+all cost at least s1 L + (s2 - s1) (T - c). So V lies between the smaller of the two and V', and is V' where that is the
+smaller (Gilmore and Gomory, Operations Research 14, 1966, prove this of whole-numbered knapsacks).
+`docs/scaling.md` has the proof.
 """
 
 from __future__ import annotations
@@ -25,7 +33,7 @@ from dynaopt.jit import compiled
 IntArray = npt.NDArray[np.int64]
 
 MAX_ITEMS = 128
-MAX_VERTICES = 8192
+MAX_VERTICES = 1024
 
 POOL = np.dtype(
     [
@@ -39,11 +47,15 @@ POOL = np.dtype(
         ("vertex_cost", np.float64, (MAX_VERTICES,)),
         ("limit_rps", np.float64),
         ("opening", np.float64),
+        ("first_repeated", np.int64),
+        ("surplus", np.float64),
     ]
 )
 """What is known of V: g (`single`); the items, the one that costs least per request first; the vertices by load, the
-first of which is (0, 0); and the load up to which they are complete. Beyond `limit_rps` V is only bounded from below,
-by its least cost per request, and from above, by repeating the first item."""
+first of which is (0, 0); and the load T up to which they are complete, `limit_rps`. Where that is less than was wanted,
+T is a vertex, the vertices from `first_repeated` on are those within one first item of T, and `surplus` is what a pool
+costs at least beyond its least cost per request when its first items leave more than T to the others. Else
+`first_repeated` is -1, `surplus` 0, and beyond T nothing but the least cost per request is claimed."""
 
 
 @compiled
@@ -127,12 +139,35 @@ def find_vertices(t: Any, wanted_rps: float, scratch: npt.NDArray[np.void]) -> N
     scratch[0].num_vertices = 1
     scratch[0].vertex_rps[0] = scratch[0].vertex_cost[0] = 0.0
     for i in range(t.num_items):
-        t.limit_rps = _add_item(scratch[now], t.item_rps[i], t.item_cost[i], t.limit_rps, scratch[1 - now])
+        old, r, w = scratch[now], t.item_rps[i], t.item_cost[i]
+        instead = count_up_to(old.vertex_rps, old.num_vertices, r * (1 - TINY))
+        if instead < old.num_vertices and old.vertex_cost[instead] <= w:
+            continue  # cheaper items carry as much: no undominated sum has this one
+        t.limit_rps = _add_item(old, r, w, t.limit_rps, scratch[1 - now])
         now = 1 - now
     n = scratch[now].num_vertices
     t.num_vertices = n
     for j in range(n):
         t.vertex_rps[j], t.vertex_cost[j] = scratch[now].vertex_rps[j], scratch[now].vertex_cost[j]
+    t.first_repeated, t.surplus = -1, 0.0
+    if t.limit_rps < wanted_rps and t.single.num_pieces > 0:
+        _end_at_vertex(t)
+
+
+@compiled
+def _end_at_vertex(t: Any) -> None:
+    """Let a table end at the last vertex that V goes through, and mark what repeats beyond it."""
+    j = count_up_to(t.vertex_rps, t.num_vertices, t.limit_rps) - 1
+    while j > 0 and value(t, t.vertex_rps[j])[0] < (t.vertex_cost[j] + t.opening) * (1 - TINY):
+        j -= 1
+    if j == 0:
+        return
+    t.num_vertices, t.limit_rps = j + 1, t.vertex_rps[j]
+    t.first_repeated = count_up_to(t.vertex_rps, t.num_vertices, t.limit_rps - t.item_rps[0])
+    carried = t.limit_rps - t.single.break_rps[t.single.num_pieces]
+    if carried > 0:
+        next_least = t.item_cost[1] / t.item_rps[1] if t.num_items > 1 else np.inf
+        t.surplus = (next_least - t.item_cost[0] / t.item_rps[0]) * carried
 
 
 @compiled
@@ -199,7 +234,7 @@ def value(t: Any, load: float) -> tuple[float, int, int, int]:
         return np.inf, 0, 0, -1
     repeats = 0
     if load > t.limit_rps:
-        repeats = int(np.ceil((load - t.limit_rps) / t.item_rps[0]))
+        repeats = repeats_beyond(t, load)
         load = max(load - repeats * t.item_rps[0], 0.0)
     j = count_up_to(t.vertex_rps, t.num_vertices, load * (1 + TINY)) - 1
     g = t.single
@@ -223,11 +258,51 @@ def value(t: Any, load: float) -> tuple[float, int, int, int]:
 
 
 @compiled
+def repeats_beyond(t: Any, load: float) -> int:
+    """Return the fewest first items that leave no more of a load than the table goes up to."""
+    return max(0, int(np.ceil((load * (1 - TINY) - t.limit_rps) / t.item_rps[0])))
+
+
+@compiled
 def value_floor(t: Any, load: float) -> float:
-    """Return what V does not go below at a load: V itself, or beyond the vertices its least cost per request."""
+    """Return what V does not go below at a load."""
+    return floor_below(t, load, value(t, load)[0])
+
+
+@compiled
+def floor_below(t: Any, load: float, cost: float) -> float:
+    """Return what V does not go below where repeated first items and the table come to a cost: V itself inside it."""
     if load <= t.limit_rps or t.num_items == 0:
-        return value(t, load)[0]
-    return float(t.item_cost[0] / t.item_rps[0] * load + t.opening)
+        return cost
+    return min(cost, float(t.item_cost[0] / t.item_rps[0] * load + t.opening + t.surplus))
+
+
+@compiled
+def count_vertices(t: Any, load: float) -> int:
+    """Return how many vertices are at most a load, those that repeat beyond the table counted on."""
+    n = int(t.num_vertices)
+    if t.first_repeated < 0 or load <= t.limit_rps:
+        return count_up_to(t.vertex_rps, n, load)
+    repeats = repeats_beyond(t, load)
+    if repeats == 0:
+        return n
+    inside = count_up_to(t.vertex_rps, n, load - repeats * t.item_rps[0] + TINY * load)
+    return n + (repeats - 1) * (n - int(t.first_repeated)) + max(inside - int(t.first_repeated), 0)
+
+
+@compiled
+def vertex_floor(t: Any, j: int) -> tuple[float, float]:
+    """Return the load of a vertex, those that repeat counted on, and what V does not go below there."""
+    n = t.num_vertices
+    if j < n - 1 or t.first_repeated < 0:
+        return t.vertex_rps[j], t.vertex_cost[j] + t.opening
+    repeats, i = 0, j
+    if j >= n:
+        period = n - t.first_repeated
+        repeats, i = (j - n) // period + 1, t.first_repeated + (j - n) % period
+    load = t.vertex_rps[i] + repeats * t.item_rps[0]
+    least = t.item_cost[0] / t.item_rps[0] * load + t.surplus
+    return load, min(t.vertex_cost[i] + repeats * t.item_cost[0], least) + t.opening
 
 
 @compiled
@@ -256,6 +331,43 @@ def decode(t: Any, load: float, counts: IntArray) -> tuple[int, float]:
     for i in range(t.num_items):
         rest -= counts[i] * t.item_rps[i]
     return piece, rest
+
+
+@compiled
+def decode_parts(t: Any, load: float, counts: IntArray, options: IntArray, numbers: IntArray, rates: FloatArray) -> int:
+    """Write the instances that attain V as parts: an option, how many of it, and the load on each.
+
+    Parameters
+    ----------
+    t, load, counts
+        As for `decode`.
+    options, numbers, rates
+        Receive the parts, shape (MAX_ITEMS + 1,) each.
+
+    Returns
+    -------
+    int
+        How many parts there are.
+    """
+    piece, rest = decode(t, load, counts)
+    size = 0
+    for i in range(t.num_items):
+        if counts[i] > 0:
+            options[size], numbers[size], rates[size] = t.item_option[i], counts[i], t.item_rps[i]
+            size += 1
+    if piece >= 0:
+        options[size], numbers[size], rates[size] = t.single.option[piece], 1, rest
+        size += 1
+    elif rest != 0 and size > 0:  # a rounding error: one of the last instances takes it
+        at = size - 1
+        if numbers[at] > 1:
+            numbers[at] -= 1
+            options[size] = options[at]
+            rates[size] = rates[at]
+            at, size = size, size + 1
+        numbers[at] = 1
+        rates[at] += rest
+    return size
 
 
 @compiled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy.typing as npt
 from dynaopt.envelope import FloatArray
 from dynaopt.flat_problem import Family, Group
 from dynaopt.hull import TREE
+from dynaopt.jit import compiled
 from dynaopt.load_sets import LOWER_SETS, NUM_CLASSES
 from dynaopt.load_split import split_load
-from dynaopt.pool_value import MAX_ITEMS, POOL, decode, fill_pools, value, value_floor
+from dynaopt.pool_value import MAX_ITEMS, POOL, IntArray, decode_parts, fill_pools, value, value_floor
 
 
 class Workspace:
@@ -23,6 +25,16 @@ class Workspace:
         self.scratch: npt.NDArray[np.void] = np.zeros(2, POOL)
         self.tree: npt.NDArray[np.void] = np.zeros(1, TREE)
         self.counts = np.zeros(MAX_ITEMS, dtype=np.int64)
+        self.parts = np.zeros(MAX_ITEMS + 1, np.int64), np.zeros(MAX_ITEMS + 1, np.int64), np.zeros(MAX_ITEMS + 1)
+
+        self.filled_for: tuple[Group, FloatArray, float] | None = None
+
+    def is_filled_for(self, group: Group, prices: FloatArray, power_weight: float) -> bool:
+        """Return whether `filled_for` says that the value functions are those of a group at prices."""
+        if self.filled_for is None:
+            return False
+        own, at, weight = self.filled_for
+        return own is group and weight == power_weight and np.array_equal(at, prices)
 
     def fill(self, group: Group, cost_w: FloatArray, opening_w: FloatArray | float = 0.0) -> npt.NDArray[np.void]:
         """Compute the value functions of a group's pools.
@@ -36,6 +48,7 @@ class Workspace:
         opening_w
             Cost of each pool that has any load, shape (pools,).
         """
+        self.filled_for = None
         if self.pools.size != len(group.pools):
             self.pools = np.zeros(len(group.pools), POOL)
         self.pools["opening"] = opening_w
@@ -172,21 +185,36 @@ def instances_at(group: Group, room: Workspace, p: int, load_rps: float) -> Pool
     """Return the instances that serve a load at least cost, at the prices in the workspace."""
     if load_rps <= 0:
         return PoolInstances((), 0.0, np.zeros(group.limits.size))
-    t = room.pools[p]
-    piece, rest = decode(t, load_rps, room.counts)
-    parts = [
-        (int(t["item_option"][i]), int(room.counts[i]), float(t["item_rps"][i])) for i in np.flatnonzero(room.counts)
-    ]
-    if piece >= 0:
-        parts.append((int(t["single"]["option"][piece]), 1, rest))
-    elif rest != 0:  # a rounding error: the last instance takes it
-        k, n, rate = parts.pop()
-        parts += [(k, n - 1, rate)] * (n > 1) + [(k, 1, rate + rest)]
-    return pool_instances(group, parts)
+    options, numbers, rates = room.parts
+    size = decode_parts(room.pools[p], load_rps, room.counts, options, numbers, rates)
+    parts = zip(options[:size].tolist(), numbers[:size].tolist(), rates[:size].tolist(), strict=True)
+    return pool_instances(group, list(parts))
 
 
-def pool_instances(group: Group, parts: list[tuple[int, int, float]]) -> PoolInstances:
+def pool_instances(group: Group, parts: Sequence[tuple[int, int, float]]) -> PoolInstances:
     """Add up what instances cost and take."""
-    cost_w = sum(n * float(np.interp(rate, *group.curve(k))) for k, n, rate in parts)
-    usage: FloatArray = sum((n * group.usage[:, k] for k, n, _ in parts), np.zeros(group.limits.size))
-    return PoolInstances(tuple(parts), cost_w, usage)
+    if not parts:
+        return PoolInstances((), 0.0, np.zeros(group.limits.size))
+    columns = list(zip(*parts, strict=True))
+    options, numbers, rates = np.array(columns[0]), np.array(columns[1]), np.array(columns[2])
+    cost_w = _cost_of(group.first_point, group.breaks_rps, group.cost_w, options, numbers, rates)
+    return PoolInstances(tuple(parts), cost_w, group.usage[:, options] @ numbers)
+
+
+@compiled
+def _cost_of(
+    first_point: IntArray, breaks: FloatArray, cost: FloatArray, options: IntArray, numbers: IntArray, rates: FloatArray
+) -> float:
+    """Add up what so many instances of each option cost at so many requests per second each."""
+    total = 0.0
+    for i in range(options.size):
+        first, last = first_point[options[i]], first_point[options[i] + 1] - 1
+        while last - first > 1:
+            middle = (first + last) // 2
+            if breaks[middle] <= rates[i]:
+                first = middle
+            else:
+                last = middle
+        share = min((rates[i] - breaks[first]) / (breaks[last] - breaks[first]), 1.0)
+        total += numbers[i] * (cost[first] + (cost[last] - cost[first]) * share)
+    return total

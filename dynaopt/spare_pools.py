@@ -24,7 +24,7 @@ import numpy.typing as npt
 from dynaopt.envelope import FloatArray
 from dynaopt.flat_problem import Group
 from dynaopt.load_moves import improve
-from dynaopt.pool_value import MAX_ITEMS, POOL, IntArray, count_items, fill_pools, find_vertices
+from dynaopt.pool_value import MAX_ITEMS, POOL, IntArray, count_items, fill_pools, find_vertices, repeats_beyond
 from dynaopt.price_search import PoolInstances, Relaxed, Workspace, pool_instances, priced, search
 from dynaopt.spare_value import spare_value
 
@@ -67,6 +67,14 @@ class SparePools:
     def instances(self, loads_rps: FloatArray) -> list[PoolInstances]:
         """Return the cheapest instances of each pool at its load."""
         return [self._pool(p, float(load)) for p, load in enumerate(loads_rps)]
+
+    def instances_of(self, p: int, load_rps: float) -> PoolInstances:
+        """Return the cheapest instances of a pool at a load."""
+        return self._pool(p, load_rps)
+
+    def keeping(self, p: int, load_rps: float, way: PoolInstances, shares: FloatArray) -> list[PoolInstances]:  # noqa: ARG002
+        """Return nothing: part of a pool and the rest of it need not have the capacity together."""
+        return []
 
     def covers(self, p: int, load_rps: float) -> list[PoolInstances]:  # noqa: ARG002 - part of the protocol
         """Return nothing: instances without spare capacity would not do."""
@@ -148,13 +156,20 @@ class _OnePool:
         """Return the cost and the parts of the cheapest instances with so much capacity."""
         first_point, rates, costs = self._fill(options, cost, load_rps, required_rps)
         used, idle = self._used[0], self._idle[0]
-        total, full, part, spare = spare_value(used, idle, first_point, rates, costs, load_rps, required_rps)
-        parts = self._parts(options, used, full)
+        # Of more instances than the tables go up to, as many as are too many are the best for their load or capacity.
+        repeats, lent = self._repeats(load_rps, required_rps)
+        fewer_rps = repeats * float(used["item_rps"][0])
+        lent_rps = lent[1] * float(idle["item_rps"][lent[0]])
+        total, full, part, spare = spare_value(
+            used, idle, first_point, rates, costs, load_rps - fewer_rps, required_rps - fewer_rps - lent_rps
+        )
+        total += repeats * float(used["item_cost"][0]) + lent[1] * float(idle["item_cost"][lent[0]])
+        parts = self._parts(options, used, full, (0, repeats))
         rest = load_rps - sum(n * rate for _, n, rate in parts)
         if part >= 0:
             parts.append((int(options[part]), 1, max(rest, 0.0)))
         lacking = required_rps - sum(n * self._capacity(k) for k, n, _ in parts)
-        for k, n, _ in self._parts(options, idle, spare):
+        for k, n, _ in self._parts(options, idle, spare, lent):
             # Where curves turn convex, full instances have capacity beyond their load that makes idle ones needless.
             needed = min(n, int(np.ceil(max(lacking, 0.0) / self._capacity(k) * (1 - 1e-12))))
             total -= (n - needed) * float(cost[self._group.first_point[k]])
@@ -180,9 +195,22 @@ class _OnePool:
         used, idle = self._used[0], self._idle[0]
         return np.unique(np.concatenate([t["item_option"][: t["num_items"]] for t in (used, idle)]))
 
-    def _parts(self, options: IntArray, t: np.void, vertex: int) -> list[Part]:
+    def _repeats(self, load_rps: float, required_rps: float) -> tuple[int, tuple[int, int]]:
+        """Return how many more of the first item there are than vertices tell, and the number of which idle item."""
+        used, idle = self._used[0], self._idle[0]
+        repeats = repeats_beyond(used, load_rps) if used["num_items"] > 0 else 0
+        size = int(idle["num_items"])
+        if size == 0:
+            return repeats, (0, 0)
+        best = int(np.argmin(idle["item_cost"][:size] / idle["item_rps"][:size]))
+        beyond_rps = required_rps - load_rps + float(idle["item_rps"][0]) - float(idle["limit_rps"])
+        return repeats, (best, max(0, int(np.ceil(beyond_rps / idle["item_rps"][best]))))
+
+    def _parts(self, options: IntArray, t: np.void, vertex: int, more: tuple[int, int] = (0, 0)) -> list[Part]:
+        """Return the instances of a vertex, and more of one item."""
         self._counts[:] = 0
         count_items(t, vertex, self._counts)
+        self._counts[more[0]] += more[1]
         return [
             (int(options[t["item_option"][i]]), int(self._counts[i]), float(t["item_rps"][i]))
             for i in np.flatnonzero(self._counts)

@@ -54,6 +54,13 @@ def pick(alternatives: Sequence[Sequence[PoolInstances]], limits: FloatArray) ->
 
 def _undominated(ways: Sequence[PoolInstances]) -> list[PoolInstances]:
     kept: list[PoolInstances] = []
+    if ways and ways[0].usage.size == 1:
+        least = np.inf
+        for taken, way in sorted(((float(w.usage[0]), w) for w in ways), key=lambda pair: (pair[1].cost_w, pair[0])):
+            if taken < least:
+                kept.append(way)
+                least = taken
+        return kept
     for way in sorted(ways, key=lambda w: (w.cost_w, w.usage.sum())):
         if not any((other.usage <= way.usage).all() for other in kept):
             kept.append(way)

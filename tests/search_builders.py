@@ -5,8 +5,13 @@ from builders import make_curve, make_problem, make_profile, with_mix
 
 from dynaopt.flat_problem import Group, groups_of
 from dynaopt.load_sets import NUM_CLASSES
+from dynaopt.pool_value import POOL, fill_pools
 from dynaopt.problem import Problem
 from dynaopt.request_class import REQUEST_CLASSES
+
+Curve = tuple[list[float], list[float]]
+NEAR: list[Curve] = [([0.0, 1.0], [30.0, 100.0]), ([0.0, 0.97], [29.0, 97.1]), ([0.0, 1.31], [35.0, 131.4])]
+"""Three sizes of 100, 100.1 and 100.3 W for each request/s when full: their sums are many, and most are undominated."""
 
 AT = {name: number for number, name in enumerate(REQUEST_CLASSES)}
 
@@ -53,3 +58,14 @@ def loads(**by_class: float) -> np.ndarray:
     for name, rate in by_class.items():
         found[AT[name]] = rate
     return found
+
+
+def value_table(curves: list[Curve], wanted: float = 20.0, opening: float = 0.0) -> np.void:
+    """Compute the value function of a pool with these curves."""
+    pools, scratch = np.zeros(1, POOL), np.zeros(2, POOL)
+    pools["opening"] = opening
+    first_point = np.cumsum([0, *(len(rates) for rates, _ in curves)])
+    rates = np.concatenate([np.array(r) for r, _ in curves]) if curves else np.empty(0)
+    costs = np.concatenate([np.array(c) for _, c in curves]) if curves else np.empty(0)
+    fill_pools(np.array([0, len(curves)]), first_point, rates, costs, np.array([wanted]), scratch, pools)
+    return pools[0]

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from search_builders import AT, only_group, two_size_problem
+from search_builders import AT, NEAR, only_group, two_size_problem, value_table
 
-from dynaopt.hull import TREE, add_child_hull, add_hull, choose_branch
-from dynaopt.pool_value import value
+from dynaopt.hull import HULL_ROOM, TREE, add_child_hull, add_hull, choose_branch
+from dynaopt.pool_value import count_vertices, value, value_floor, vertex_floor
 from dynaopt.price_search import Workspace, priced
 
 
@@ -102,3 +102,59 @@ def test_halves(room: Workspace) -> None:
     assert points(tree, 1) == [(0.0, 0.0), (4.0, pytest.approx(320.0))]
     assert points(tree, 2)[0] == (4.0, pytest.approx(370.0))
     assert points(tree, 2)[-1] == (9.0, pytest.approx(740.0))
+
+
+@pytest.fixture(scope="module")
+def cut_short() -> np.void:
+    """Return a value function of three near sizes whose table holds about a tenth of 300 requests/s."""
+    t = value_table(NEAR, wanted=300.0)
+    assert t["first_repeated"] >= 0
+    return t
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0.0, 299.0), (3.0, 60.0), (35.0, 36.5), (101.03, 101.04), (50.0, 290.0), (200.4, 203.0)],
+)
+def test_hull_beyond_a_full_table(cut_short: np.void, low: float, high: float) -> None:
+    """Tests that the hull is convex, below what V does not go below, and hardly below it at its ends."""
+    tree, pool = np.zeros(1, TREE)[0], cut_short
+    add_hull(0, pool, low, value_floor(pool, low), high, tree)
+    rates, costs = np.array(points(tree, 0)).T
+    assert (np.diff(rates) > 0).all()
+    assert (np.diff(np.diff(costs) / np.diff(rates)) >= -1e-6).all()
+    assert costs[[0, -1]].tolist() == [value_floor(pool, low), value_floor(pool, high)]
+    for load in np.linspace(low, high, 997):
+        assert np.interp(load, rates, costs) <= value_floor(pool, load) * (1 + 1e-9)
+    assert rates.size < HULL_ROOM
+
+
+def test_a_hull_far_beyond_takes_two_periods_only(cut_short: np.void) -> None:
+    """Tests that vertices between the first and the last period are not gone through, and would change nothing."""
+    period = int(cut_short["num_vertices"] - cut_short["first_repeated"])
+    first = float(cut_short["limit_rps"]) + 1e-3
+    tree = np.zeros(1, TREE)[0]
+    add_hull(0, cut_short, first, value_floor(cut_short, first), 280.0, tree)
+    assert points(tree, 0)[-1][0] == 280.0
+    count = count_vertices(cut_short, 280.0)
+    assert count > 100 * period
+    rates, costs = np.array(points(tree, 0)).T
+    for j in range(count - 60 * period, count - 50 * period):
+        rps, cost = vertex_floor(cut_short, j)
+        assert np.interp(rps, rates, costs) <= cost * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("load", [33.333, 101.0321, 250.0])
+def test_branching_beyond_a_full_table_closes_the_gap(cut_short: np.void, load: float) -> None:
+    """Tests that some branches lead to an interval at whose end the hull is what V does not go below."""
+    tree = np.zeros(1, TREE)[0]
+    add_hull(0, cut_short, 0.0, 0.0, 300.0, tree)
+    for number in range(1, 4):
+        choose_branch(0, 0, cut_short, load, tree)
+        if tree["branch_pool"][0] < 0:
+            break
+        add_child_hull(number, 0, bool(tree["branch_rps"][0] < load), cut_short, tree)
+        tree["hull_of"][0, 0] = number
+        rates, costs = np.array(points(tree, number)).T
+        assert rates[0] - 1e-9 <= load <= rates[-1] + 1e-9
+    assert np.interp(load, rates, costs) >= value_floor(cut_short, load) * (1 - 1e-5)

@@ -26,3 +26,22 @@ def test_least_usage() -> None:
     pools = PlainPools(only_group(two_size_problem({"SS": 3.0})), Workspace())
     pools.set_prices(np.ones(1), power_weight=0.0)
     assert pools.search(100, 1e-6).cost == pytest.approx(6.0)
+
+
+def test_keeping_part_of_a_way() -> None:
+    """Tests half of two TP8 of 4 requests/s kept at 5 W a GPU, and all else as is cheapest then: a TP8, or TP2.
+
+    At 9.0 requests/s a TP8 is left with 4 of 5; at no price another TP8 and a TP2 serve them, at 1,000 W five TP2 do.
+    """
+    pools = PlainPools(only_group(two_size_problem({"SS": 9.0})), Workspace())
+    pools.set_prices(np.zeros(1))
+    way = pools.instances_of(AT["SS"], 9.0)
+    assert (way.cost_w, way.usage.tolist()) == (pytest.approx(2 * 320 + 100), [18.0])
+    for price_w in (0.0, 1000.0):
+        pools.set_prices(np.array([price_w]))
+        (kept,) = pools.keeping(AT["SS"], 9.0, way, np.array([0.5]))
+        (k, n, rate), *_ = kept.parts
+        assert (pools.group.options[k].tp, n, rate) == (8, 1, 4.0)
+        rest = pools.instances_of(AT["SS"], 5.0)
+        assert kept.cost_w == pytest.approx(320 + rest.cost_w)
+        assert kept.usage.tolist() == [8 + rest.usage[0]]

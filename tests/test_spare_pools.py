@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from builders import make_curve, make_problem, make_profile
-from search_builders import AT, only_group, two_size_problem
+from search_builders import AT, NEAR, only_group, two_size_problem
 
 from dynaopt.price_search import Workspace
 from dynaopt.spare_pools import SparePools
@@ -89,3 +89,22 @@ def test_a_pool_without_options_serves_nothing() -> None:
     spare = pools({"SS": 1.0}, 0.2)
     assert spare.instances(np.eye(9)[AT["SL"]])[AT["SL"]].cost_w == np.inf
     assert spare.instances(np.zeros(9))[AT["SL"]].cost_w == 0.0
+
+
+@pytest.mark.parametrize("reserve", [0.1, "n+1"])
+def test_more_instances_than_the_tables_hold(reserve: Reserve) -> None:
+    """Tests 600 requests/s on three near sizes, whose tables end at about a tenth: load and reserve are kept.
+
+    A request/s costs 100 W on full instances; 0.1 / 0.9 requests/s of idle capacity cost 26.7 W each on the largest.
+    """
+    curves = [make_curve(2 * n, 1000 + n, "SS", list(zip(*curve, strict=True))) for n, curve in enumerate(NEAR, 1)]
+    spare = SparePools(only_group(make_problem(make_profile(curves), {"SS": 600.0})), Workspace(), reserve, np.inf)
+    way = spare.instances_of(AT["SS"], 600.0)
+    capacity = [(n, NEAR[k][0][-1]) for k, n, _ in way.parts]
+    total = sum(n * most for n, most in capacity)
+    usable = total - max(most for _, most in capacity) if reserve == "n+1" else 0.9 * total
+    assert sum(n * rate for _, n, rate in way.parts) == pytest.approx(600.0)
+    assert all(0 <= rate <= NEAR[k][0][-1] * (1 + 1e-9) for k, _, rate in way.parts)
+    assert usable >= 600.0 * (1 - 1e-9)
+    idle_w = 29.0 if reserve == "n+1" else 600 * (0.1 / 0.9) * 35 / 1.31
+    assert way.cost_w == pytest.approx(60_000 + idle_w, rel=2e-3)

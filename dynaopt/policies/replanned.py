@@ -163,6 +163,14 @@ class _FixedLoads:
         """Return the cheapest instances of each pool at its load."""
         return self._pools.instances(loads_rps)
 
+    def instances_of(self, p: int, load_rps: float) -> PoolInstances:
+        """Return the cheapest instances of a pool at a load."""
+        return self._pools.instances_of(p, load_rps)
+
+    def keeping(self, p: int, load_rps: float, way: PoolInstances, shares: FloatArray) -> list[PoolInstances]:
+        """Return ways that keep shares of given instances and serve the rest at least cost."""
+        return self._pools.keeping(p, load_rps, way, shares)
+
     def covers(self, p: int, load_rps: float) -> list[PoolInstances]:
         """Return ways to serve a load that no prices yield."""
         return self._pools.covers(p, load_rps)
