@@ -127,7 +127,9 @@ def problem_digest(problem: Problem) -> str:
     Rounded, because the last bits of a power or a root differ between machines.
     """
     # What hosts draw, and which mixed pools are on offer, stands in the pools.
-    digest = hashlib.sha256(problem.cluster.model_dump_json(exclude={"host_w", "max_mix_distance"}).encode())
+    cap_w = problem.cluster.power_cap_w
+    rounded = problem.cluster.model_copy(update={"power_cap_w": None if cap_w is None else float(f"{cap_w:.9g}")})
+    digest = hashlib.sha256(rounded.model_dump_json(exclude={"host_w", "max_mix_distance"}).encode())
     digest.update(f"{problem.unused_gpu_power_w:.9g}".encode())
     for pool in problem.pools:
         digest.update(f"\n{pool.model} {pool.request_class} {pool.rate_rps:.9g} {pool.gpu_power_w:.9g}".encode())
