@@ -100,8 +100,8 @@ class _Run:
 
     def answers(self) -> Iterator[Solved]:
         """Iterate over the answers as they come, and keep every worker busy."""
-        self._top_up()
         try:
+            self._top_up()
             for future in self._finished:
                 chunk = self._running.pop(future)
                 answers, seconds = self._result(future, chunk)
@@ -126,7 +126,10 @@ class _Run:
     def _room(self) -> int:
         """Chunks to have on the way: two for each thread of the workers that are there now."""
         if time.monotonic() - self._counted_s >= _COUNT_EVERY_S:
-            self._most_running = 2 * max(1, sum(self._client.nthreads().values()))
+            try:
+                self._most_running = 2 * max(1, sum(self._client.nthreads().values()))
+            except OSError as error:  # how Distributed tells of a connection that was closed
+                raise self._lost(str(error)) from error
             self._counted_s = time.monotonic()
         return self._most_running
 
@@ -142,9 +145,12 @@ class _Run:
         except KilledWorker as error:
             raise lost_too_often([chunk]) from error
         except FutureCancelledError as error:
-            what = f"Dask scheduler {self._address} was lost, or forgot its work ({error.reason})"
-            raise SolverError(f"{what}: what is finished is kept, and the same call goes on there") from error
+            raise self._lost(error.reason) from error
         return found
+
+    def _lost(self, reason: str) -> SolverError:
+        what = f"Dask scheduler {self._address} was lost, or forgot its work ({reason})"
+        return SolverError(f"{what}: what is finished is kept, and the same call goes on there")
 
 
 def _key(what: str) -> str:

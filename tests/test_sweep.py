@@ -136,7 +136,8 @@ def test_a_sweep_that_dies_while_it_moves_files_is_resumed(tmp_path: Path, path:
 
 def test_the_number_of_workers_does_not_matter(tmp_path: Path) -> None:
     """Tests that one process and two write the same bytes, with the package's own greedy."""
-    path = write_sweep(tmp_path, solver='"greedy"')
+    # Every window has an answer: the search for why there is none is cut off by the clock, and may say less.
+    path = write_sweep(tmp_path, solver='"greedy"', num_gpus="[40, 64]")
     for workers in (1, 2):
         assert run_sweep(path, tmp_path / str(workers), workers=workers) == 0
     assert kept(tmp_path / "1") == kept(tmp_path / "2")
