@@ -273,7 +273,7 @@ class _PriceSearch:
 
     def _blend(self, bracket: Bracket) -> None:
         """Look for answers between the two prices at which a single limit begins to hold."""
-        for loads_rps in blended_loads(self.pools.group, bracket):
+        for loads_rps in blended_loads(self.pools.group, bracket, self.tried):
             chosen = blend(self.pools, bracket, self.tried, loads_rps)
             if chosen is not None and sum(way.cost_w for way in chosen) < self.best.cost_w:
                 self.best = GroupAnswer(loads_rps, chosen, self.lower_w)
