@@ -4,8 +4,8 @@
 
 Cases are those of `dynaopt.large_problems`. Each is posed and solved anew for every repeat, every answer is checked,
 and the table goes to ``benchmarks/results/<version>/scaling.csv`` case by case, so that a run that was stopped goes on
-where it was. The picture goes beside it, with the machine and a summary in ``scaling.json``. `docs/scaling.md` says how
-to read them.
+where it was. The picture goes beside it as HTML and PNG, the machine and a summary in ``scaling.json``.
+`docs/scaling.md` says how to read them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +24,7 @@ from itertools import product
 from pathlib import Path
 
 import pandas as pd
+import plotly.graph_objects as go
 
 from dynaopt.bench_summary import describe_machine
 from dynaopt.check import check_allocation
@@ -37,6 +41,11 @@ LEAST_GPUS_OF_TEN = 1024
 CLASSES, MODELS = (1, 3, 5, 7, 9), (1, 2, 5, 10)
 CONFIGURATIONS = (3, 6, 12, 21, 42, 63)
 RESERVE = 0.1
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER_OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=8000"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +127,24 @@ def main() -> None:
     table = pd.DataFrame(rows)
     summary = {"machine": describe_machine(), "load": os.getloadavg(), "cases": summaries(table)}
     (options.out / "scaling.json").write_text(json.dumps(summary, indent=2) + "\n")
-    plain = table[(table["reserve"] == 0) & (table["solver"] == options.solver)]
-    scaling(plain).write_html(options.out / "scaling.html", include_plotlyjs="cdn")
+    draw(scaling(table[(table["reserve"] == 0) & (table["solver"] == options.solver)]), options.out)
     print(pd.DataFrame(summary["cases"]).to_string(index=False))
+
+
+def draw(figure: go.Figure, out: Path) -> None:
+    """Write the picture as HTML, which loads Plotly from the network, and as PNG where there is a browser."""
+    figure.write_html(out / "scaling.html", include_plotlyjs="cdn")
+    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if browser is None:
+        print(f"no PNG: none of {', '.join(BROWSERS)} is installed")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "scaling.html"
+        figure.write_html(page, include_plotlyjs=True, config={"displayModeBar": False})
+        size = f"--window-size={figure.layout.width + 20},{figure.layout.height + 20}"
+        target = f"--screenshot={(out / 'scaling.png').resolve()}"
+        options = [*BROWSER_OPTIONS, f"--user-data-dir={folder}/user", size, target]
+        subprocess.run([browser, *options, page.as_uri()], check=True, capture_output=True, timeout=120)
 
 
 def warm_up(solver: str) -> None:

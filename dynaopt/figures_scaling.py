@@ -57,7 +57,14 @@ def scaling(table: pd.DataFrame) -> go.Figure:
         `num_configurations` (0 where the models are the mixed set of `large_profiles`), `wall_s` (posing and solving,
         in seconds), `gap` (a share; NaN without an answer).
     """
-    figure = make_subplots(rows=2, cols=len(_PANELS), shared_xaxes=True, vertical_spacing=0.07, horizontal_spacing=0.05)
+    figure = make_subplots(
+        rows=2,
+        cols=len(_PANELS),
+        shared_xaxes=True,
+        shared_yaxes="rows",
+        vertical_spacing=0.07,
+        horizontal_spacing=0.03,
+    )
     answered = table[table["gap"].notna()]
     named: set[str] = set()
     for number, panel in enumerate(_PANELS, start=1):
@@ -82,7 +89,10 @@ def _cases(table: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
     mixed = table.loc[table["num_configurations"] == 0]
     fixed = "num_classes" if panel.column == "num_gpus" else "num_gpus"
     most: pd.DataFrame = mixed.loc[mixed[fixed] == mixed[fixed].max()]
-    return most
+    # Models of which there is one level here belong to another panel, unless there is one level of all.
+    levels = most.groupby("num_models")[panel.column].transform("nunique")
+    several: pd.DataFrame = most.loc[levels > 1]
+    return several if len(several) else most
 
 
 def _add_line(

@@ -23,6 +23,8 @@ FORBIDDING = 50.0
 MORE_EFFORT = 4
 FINE_GAP = 1e-4
 """Where limits bind, the gaps of the searches and that of the price add up, so none may take all that was asked for."""
+BLENDING = 3
+"""How many times as long as a search at a price blending two takes, at most."""
 FEW_POOLS = 40
 """Above, what combining could gain is less than the share of one instance, and takes tables for all prices anew."""
 FEW_LOADS, SOME_LOADS, MANY_LOADS = 3, 6, 24
@@ -138,6 +140,7 @@ class _PriceSearch:
         self.best = GroupAnswer(np.empty(0), None, lower_w)
         self.tried: list[Tried] = []
         self.bracket: Bracket | None = None
+        self._step_s = 0.0
         self.bounds: list[tuple[float, FloatArray]] = [(lower_w, np.zeros(self.limits.size))]
         self.extra: list[FloatArray] = []
 
@@ -158,11 +161,12 @@ class _PriceSearch:
 
     def at(self, prices: FloatArray, power_weight: float = 1.0, effort: int = 1) -> Tried:
         """Search at prices; with more effort, in more nodes and to a smaller gap."""
+        started_s = time.perf_counter()
         self.pools.set_prices(prices, power_weight)
         worth = float(prices @ self.limits)
         if power_weight > 0:
             # The price of the limits is no part of the objective, of which the gap is a share.
-            gap = min(self.gap, FINE_GAP) / effort * self._share_of_objective(worth)
+            gap = self._search_gap / effort * self._share_of_objective(worth)
             found = self.pools.search(effort * self.max_nodes // 3, gap)
         else:  # where what is taken up is whole-numbered, a coarse gap proves as much
             is_whole = bool((prices == prices.round()).all())
@@ -173,7 +177,19 @@ class _PriceSearch:
             self.bounds.append((bound, prices))
         elif bound > 1e-6 * worth + 1e-9:
             self.lower_w = np.inf  # whatever it costs, the limits are exceeded
-        return self.note(prices, found, self.pools.instances(found.loads_rps), bound)
+        tried = self.note(prices, found, self.pools.instances(found.loads_rps), bound)
+        self._step_s = time.perf_counter() - started_s
+        return tried
+
+    @property
+    def _search_gap(self) -> float:
+        """The gap at which a search at prices stops: with one limit neither coarse nor closed, for prices leave one."""
+        return min(max(self.gap, FINE_GAP / 10), FINE_GAP) if self.limits.size == 1 else self.gap
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether there is an answer, and no more time left than blending two prices takes."""
+        return self.best.chosen is not None and time.perf_counter() + BLENDING * self._step_s > self.deadline_s
 
     def _share_of_objective(self, worth: float) -> float:
         """Return what share of a cost at prices is objective; all of it where several limits have prices."""
@@ -196,7 +212,7 @@ class _PriceSearch:
             if dear.excess[0] > 0:
                 return
             bracket = Bracket(bracket, dear)
-        self.bracket = close_in(bracket, at, tolerance=min(self.gap, FINE_GAP) / 4, is_over=lambda: self.is_over)
+        self.bracket = close_in(bracket, at, tolerance=self._search_gap / 4, is_over=lambda: self._is_late)
 
     def climb(self, scale_w: float) -> None:
         """Raise the bound by steps along how far the limits are exceeded: Polyak's rule with a falling target."""
@@ -257,7 +273,7 @@ class _PriceSearch:
 
     def _blend(self, bracket: Bracket) -> None:
         """Look for answers between the two prices at which a single limit begins to hold."""
-        for loads_rps in blended_loads(self.pools.group, bracket):
+        for loads_rps in blended_loads(self.pools.group, bracket, self.tried):
             chosen = blend(self.pools, bracket, self.tried, loads_rps)
             if chosen is not None and sum(way.cost_w for way in chosen) < self.best.cost_w:
                 self.best = GroupAnswer(loads_rps, chosen, self.lower_w)

@@ -89,6 +89,17 @@ def test_ways_that_are_known_are_used() -> None:
     assert other[AT["SS"]].cost_w == pytest.approx(5440.0)
 
 
+@pytest.mark.parametrize(("num_gpus", "ends_w"), [(128, (2.0, 4.0)), (128, (300.0, 400.0)), (90, (1.0, 1.5))])
+def test_prices_are_moved_until_they_straddle_the_limit(num_gpus: int, ends_w: tuple[float, float]) -> None:
+    """Tests ends both of which are too cheap, or both too dear, for 20 W is where the pool changes."""
+    pools = PlainPools(only_group(spare_or_cheap(num_gpus)), Workspace())
+    own = loads(SS=80.0)
+    chosen = blend(pools, Bracket(*(tried(pools, price_w, own) for price_w in ends_w)), [], own)
+    assert chosen is not None
+    num_spare = -(-(160 - num_gpus) // 8)
+    assert chosen[AT["SS"]].cost_w == pytest.approx(640 * num_spare + 60 * (80 - 8 * num_spare))
+
+
 def two_models(num_gpus: int) -> Group:
     """Return a group of two models of SS and MM, which MM may serve."""
     problem = spare_or_cheap(num_gpus, 10.0, ("SS", "MM"))
@@ -119,17 +130,33 @@ def test_models_go_over_one_after_the_other() -> None:
     first, second = AT["MM"], 9 + AT["MM"]
     high = end(group, scarce, {first: 1000.0, second: 1000.0}, {first: 15.0, second: 15.0})
     low = end(group, cheap, {first: 680.0, second: 700.0}, {first: 31.0, second: 25.0})
-    blended, *others = blended_loads(group, Bracket(low, high))
+    _, blended, *others = blended_loads(group, Bracket(low, high), [high, low])
     assert blended[9:].tolist() == cheap[9:].tolist()
     assert blended[:9] == pytest.approx(loads(SS=4 + 4 * 10 / 16, MM=16 - 4 * 10 / 16))
     assert [one.tolist() for one in others] == [scarce.tolist(), cheap.tolist()]
+
+
+def test_each_model_does_as_at_the_price_that_suits_the_others() -> None:
+    """Tests two ways of each of two models within 50 GPUs, and a third of one that takes too many.
+
+    The first goes over: 680 + 1000 W on 46 GPUs, where 1000 + 700 W take 40, and 680 + 700 W would take 56.
+    """
+    group = two_models(50)
+    scarce = np.concatenate([loads(SS=4.0, MM=16.0), loads(SS=4.0, MM=16.0)])
+    cheap = np.concatenate([loads(SS=8.0, MM=12.0), loads(SS=10.0, MM=10.0)])
+    first, second = AT["MM"], 9 + AT["MM"]
+    high = end(group, scarce, {first: 1000.0, second: 1000.0}, {first: 15.0, second: 15.0})
+    low = end(group, cheap, {first: 680.0, second: 700.0}, {first: 31.0, second: 25.0})
+    third = end(group, cheap, {first: 600.0, second: 1000.0}, {first: 45.0, second: 15.0})
+    picked, *_ = blended_loads(group, Bracket(low, high), [high, low, third])
+    assert picked.tolist() == [*cheap[:9], *scarce[9:]]
 
 
 def test_loads_that_agree_are_not_tried_twice() -> None:
     """Tests that one candidate is left where both ends have the same loads."""
     group = two_models(50)
     same = np.concatenate([loads(SS=4.0, MM=16.0)] * 2)
-    assert len(blended_loads(group, Bracket(end(group, same, {0: 1.0}, {0: 60.0}), end(group, same, {}, {})))) == 1
+    assert len(blended_loads(group, Bracket(end(group, same, {0: 1.0}, {0: 60.0}), end(group, same, {}, {})), [])) == 1
 
 
 def test_a_mixed_pool_is_not_opened_in_part() -> None:
@@ -141,9 +168,9 @@ def test_a_mixed_pool_is_not_opened_in_part() -> None:
     together = np.zeros(len(group.pools))
     together[mixed] = 2.0
     high, low = end(group, apart, {0: 500.0}, {0: 36.0}), end(group, together, {0: 300.0}, {0: 48.0})
-    assert [one.tolist() for one in blended_loads(group, Bracket(low, high))] == [apart.tolist(), together.tolist()]
+    assert [one.tolist() for one in blended_loads(group, Bracket(low, high), [])] == [apart.tolist(), together.tolist()]
     fits = end(group, together, {0: 300.0}, {0: 40.0})
-    assert blended_loads(group, Bracket(fits, high))[0].tolist() == together.tolist()
+    assert blended_loads(group, Bracket(fits, high), [])[0].tolist() == together.tolist()
 
 
 def test_kept_parts() -> None:

@@ -21,6 +21,7 @@ TABLE = pd.DataFrame(
         row(1.0, 0.0, num_gpus=128),
         row(5.0, np.nan, num_gpus=128),
         row(2.0, 1e-3, num_gpus=10240, room="bound", num_models=10),
+        row(1.5, 1e-3, num_gpus=4096, room="bound", num_models=10),
         row(3.0, 2e-3, num_gpus=10240, room="bound", num_models=10, num_classes=3),
         row(4.0, 5e-3, num_gpus=10240, room="bound", num_models=10, num_configurations=21),
     ]
@@ -50,11 +51,18 @@ def test_no_gap_is_drawn_at_the_bottom_and_no_answer_not_at_all() -> None:
     assert times.y[1] == 1.0
 
 
-@pytest.mark.parametrize(("column", "levels"), [(1, [10240]), (2, [3, 9]), (3, [21])])
+@pytest.mark.parametrize(("column", "levels"), [(1, [4096, 10240]), (2, [3, 9]), (3, [21])])
 def test_panels_differ_in_their_own_axis_only(column: int, levels: list[int]) -> None:
     """Tests that GPUs run over nine classes, classes over the most GPUs, and configurations over generated models."""
     times, _ = traces(column, "10 models, the GPUs bind")
     assert list(times.x) == levels
+
+
+def test_a_lone_level_of_another_panel_is_left_out() -> None:
+    """Tests five models on the most GPUs only, which belong beside other classes."""
+    more = pd.DataFrame([row(1.0, 1e-3, num_gpus=10240, num_models=5, num_classes=n) for n in (3, 9)])
+    figure = scaling(pd.concat([TABLE, more]))
+    assert {t.xaxis for t in figure.data if t.name == "5 models, 80 % of the GPUs used"} == {"x2", "x5"}
 
 
 def test_axes_have_units_and_the_legend_names_each_line_once() -> None:
