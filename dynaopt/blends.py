@@ -27,7 +27,7 @@ MOST_RAISE = 64.0
 """How many times the price of a limit is raised, or lowered, to keep it at loads that another price led to."""
 HALVINGS, WIDE = 3, 1.25
 """How often two prices are halved that are further apart than by this factor."""
-_SAME = 1e-3
+_SAME = 1e-6
 """Loads that differ by no more than this share of all are not tried apart."""
 Part = tuple[int, int, float]
 

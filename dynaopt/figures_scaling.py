@@ -35,10 +35,12 @@ class _Panel:
 
 _PANELS = (
     _Panel(column="num_gpus", title="GPUs, nine classes", is_log=True, ticks=(64, 256, 1024, 4096, 10240)),
-    _Panel(column="num_classes", title="classes of each model, most GPUs", is_log=False, ticks=(1, 3, 5, 7, 9)),
+    _Panel(
+        column="num_classes", title="classes of each model, {most_gpus:,} GPUs", is_log=False, ticks=(1, 3, 5, 7, 9)
+    ),
     _Panel(
         column="num_configurations",
-        title="configurations of each model, most GPUs",
+        title="configurations of each model, {most_gpus:,} GPUs",
         is_log=True,
         ticks=(3, 6, 12, 21, 42, 63),
     ),
@@ -77,7 +79,7 @@ def scaling(table: pd.DataFrame) -> go.Figure:
             for row, middle, most in ((1, times.median(), times.quantile(0.99)), (2, *percent)):
                 _add_line(figure, row, number, middle, most, name, line, is_named=name not in named)
                 named.add(name)
-        _set_axis(figure, number, panel)
+        _set_axis(figure, number, panel, panel.title.format(most_gpus=int(table["num_gpus"].max())))
     _lay_out(figure)
     return figure
 
@@ -114,6 +116,7 @@ def _add_line(
         mode="lines+markers",
         name=name,
         legendgroup=name,
+        legendrank=int(name.partition(" ")[0]),
         showlegend=is_named,
         line=line,
         marker={"size": 6},
@@ -122,7 +125,7 @@ def _add_line(
     )
 
 
-def _set_axis(figure: go.Figure, number: int, panel: _Panel) -> None:
+def _set_axis(figure: go.Figure, number: int, panel: _Panel, title: str) -> None:
     ticks: Sequence[int] = panel.ticks
     figure.update_xaxes(
         type="log" if panel.is_log else "linear",
@@ -132,7 +135,7 @@ def _set_axis(figure: go.Figure, number: int, panel: _Panel) -> None:
         linecolor=MUTED,
         col=number,
     )
-    figure.update_xaxes(title={"text": panel.title}, row=2, col=number)
+    figure.update_xaxes(title={"text": title}, row=2, col=number)
     for row, most in ((1, MOST_S), (2, 100 * MOST_GAP)):
         line = {"color": MUTED, "width": 1, "dash": "dash"}
         figure.add_hline(y=most, line=line, row=row, col=number)

@@ -72,8 +72,8 @@ def test_axes_have_units_and_the_legend_names_each_line_once() -> None:
     assert figure.layout.yaxis4.title.text == "certified gap, %"
     assert [figure.layout[f"xaxis{n}"].title.text for n in (4, 5, 6)] == [
         "GPUs, nine classes",
-        "classes of each model, most GPUs",
-        "configurations of each model, most GPUs",
+        "classes of each model, 10,240 GPUs",
+        "configurations of each model, 10,240 GPUs",
     ]
     assert (figure.layout.yaxis.type, figure.layout.yaxis4.type) == ("log", "log")
     assert [figure.layout[name].type for name in ("xaxis4", "xaxis5", "xaxis6")] == ["log", "linear", "log"]
