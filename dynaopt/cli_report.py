@@ -9,8 +9,8 @@ import typer
 
 from dynaopt.cli_baselines import find_baselines
 from dynaopt.cli_check import Folder, check_answers
-from dynaopt.profile_io import read_profile
 from dynaopt.report import write_report
+from dynaopt.schedule_inputs import read_again
 from dynaopt.schedule_io import read_schedule
 
 REPORT_FILE = "report.html"
@@ -24,8 +24,7 @@ def report_command(
 ) -> None:
     """Write one HTML page of a schedule that needs no network and no other file."""
     schedule = read_schedule(folder)
-    sources = schedule.metadata.profiles
-    profiles = [read_profile(s.name if s.path is None else Path(s.path)) for s in sources]
+    profiles = [read_again(source) for source in schedule.metadata.profiles]
     baselines, notes = find_baselines(schedule, profiles)
     path = folder / REPORT_FILE if out is None else out
     violations = check_answers(schedule, profiles)

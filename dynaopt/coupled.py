@@ -9,7 +9,6 @@ the program is solved in whole numbers.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,15 +18,13 @@ from dynaopt.coupled_windows import CoupledWindow
 from dynaopt.coupling import Links
 from dynaopt.price_search import Workspace
 from dynaopt.restricted_master import Duals, RestrictedMaster
+from dynaopt.solvers.greedy import FEW_NODES
 from dynaopt.window_mixes import InstanceMix
 
 MAX_PASSES = 15
 STRETCH_S = 60.0
-MAX_NODES = 600
 LEAST_PROGRESS = 1e-6
 """Share of the objective by which a pass must raise the bound, or find new mixes, to be worth another."""
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -42,14 +39,11 @@ class CoupledAnswer:
         Instances of each kind that run and serve nothing, shape (T, K).
     lower_bound
         No schedule of all windows has a lower objective, serving beyond unused GPUs and starts together.
-    passes
-        How often every window was searched.
     """
 
     chosen: Sequence[Sequence[InstanceMix] | None]
     idle: np.ndarray
     lower_bound: float
-    passes: int
 
 
 def solve_coupled(
@@ -79,7 +73,6 @@ def solve_coupled(
     """
     master, room, bound = RestrictedMaster(links), Workspace(), -np.inf
     mixes = [[list(own) for own in window.mixes] for window in windows]
-    number = 0
     for number in range(1, MAX_PASSES + 1):
         duals = master.relax(mixes)
         found, least = _price(windows, duals, links, mixes, room, gap / 2)
@@ -90,7 +83,7 @@ def solve_coupled(
             break
     choice = master.choose(mixes, gap=gap, time_limit_s=STRETCH_S)
     chosen = [_chosen(own, numbers.tolist()) for own, numbers in zip(mixes, choice.mixes, strict=True)]
-    return CoupledAnswer(chosen=chosen, idle=choice.idle, lower_bound=bound, passes=number)
+    return CoupledAnswer(chosen=chosen, idle=choice.idle, lower_bound=bound)
 
 
 def _chosen(mixes: Sequence[Sequence[InstanceMix]], numbers: Sequence[int]) -> list[InstanceMix] | None:
@@ -113,7 +106,7 @@ def _price(
         watt = float(duals.power[t])
         for m, model in enumerate(window.models):
             price_w = duals.instance[t, links.of_model(m)] / watt
-            mix, lower_w = model.cheapest(price_w, room, max_nodes=MAX_NODES, gap=gap)
+            mix, lower_w = model.cheapest(price_w, room, max_nodes=FEW_NODES, gap=gap)
             least += watt * lower_w
             if mix is not None and watt * (mix.power_w + float(price_w @ mix.counts)) < _worth(duals, t, m):
                 found += _add(mixes[t][m], mix)

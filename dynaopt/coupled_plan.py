@@ -118,7 +118,6 @@ def _links(
     window_s = windows[0].problem.demand.window_s
     cap_w = task.cluster.power_cap_w or np.inf
     idle_w = [windows[0].models[m].idle_w() for m in range(len(models))]
-    taken = sum(tp * n for mix in task.cluster.fixed_mix.values() for tp, n in mix.items())
     starts_w = [p.metadata.power.start_up_gpu_w for p in profiles]
     degrees = {name: p.tps for name, p in task.profiles.items()}
     initial = None if coupling.initial is None else initial_counts(coupling, degrees, kinds)
@@ -130,7 +129,7 @@ def _links(
         cold_j=np.array([w * p.metadata.start_up.cold_s for w, p in zip(starts_w, profiles, strict=True)]),
         reshard_j=np.array([w * p.metadata.start_up.reshard_s for w, p in zip(starts_w, profiles, strict=True)]),
         start_up_windows=np.array([start_up_windows(p, window_s) for p in profiles], dtype=np.int64),
-        num_gpus=task.cluster.num_gpus - taken,
+        num_gpus=windows[0].num_gpus,
         # A cap binds what the mixes draw; the rest is the same in all schedules of a window.
         power_cap_w=cap_w - max(w.base_w for w in windows),
         window_s=window_s,

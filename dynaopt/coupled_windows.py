@@ -38,6 +38,8 @@ class CoupledWindow:
         At least one mix of each, which together keep the limits of the window.
     fixed
         Groups of models with a fixed mix, and their answers.
+    num_gpus
+        GPUs that these leave to the others.
     lower_w
         What serving takes at least, power and price of GPUs, in watts; in all, unused GPUs included.
     """
@@ -46,14 +48,14 @@ class CoupledWindow:
     models: tuple[ModelWindow, ...]
     mixes: tuple[tuple[InstanceMix, ...], ...]
     fixed: tuple[tuple[Group, GroupAnswer], ...]
+    num_gpus: int
     lower_w: float
 
     @property
     def base_w(self) -> float:
         """What is drawn beside the mixes, in watts: GPUs as if unused, and the models with a fixed mix."""
-        taken = sum(float(n) * tp for mix in self.problem.cluster.fixed_mix.values() for tp, n in mix.items())
         fixed_w = sum(group.base_w + answer.cost_w for group, answer in self.fixed)
-        return (self.problem.num_gpus - taken) * self.problem.unused_gpu_power_w + fixed_w
+        return self.num_gpus * self.problem.unused_gpu_power_w + fixed_w
 
     def allocation(self, mixes: Sequence[InstanceMix], idle: IntArray, links: Links, gpu_price_w: float) -> Allocation:
         """Return what runs.
@@ -108,10 +110,13 @@ def ready_window(
     ]
     if joint.limits[0] < 0 or any(answer.chosen is None for _, answer in fixed):
         return None
+    num_gpus = int(joint.limits[0])
     free = [m for m, model in enumerate(problem.demand.rate_rps) if model not in cluster.fixed_mix]
+    # A model that is alone shares with none: its group is there already.
+    groups = [joint] if len(free) == 1 else [model_group(problem, m, num_gpus) for m in free]
     models = tuple(
-        ModelWindow(model_group(problem, m, int(joint.limits[0])), own, problem.unused_gpu_power_w, cluster.reserve)
-        for m, own in zip(free, degrees, strict=True)
+        ModelWindow(group, own, problem.unused_gpu_power_w, cluster.reserve)
+        for group, own in zip(groups, degrees, strict=True)
     )
     found = [
         model.cheapest(gpu_price_w * model.degrees.astype(np.float64), room, max_nodes=FEW_NODES, gap=gap)
@@ -119,20 +124,25 @@ def ready_window(
     ]
     mixes = [mix for mix, _ in found if mix is not None]
     window = CoupledWindow(
-        problem=problem, models=models, mixes=tuple((mix,) for mix in mixes), fixed=tuple(fixed), lower_w=0.0
+        problem=problem,
+        models=models,
+        mixes=tuple((mix,) for mix in mixes),
+        fixed=tuple(fixed),
+        num_gpus=num_gpus,
+        lower_w=0.0,
     )
     lower_w = window.base_w + sum(lower for _, lower in found)
-    if len(mixes) == len(models) and _keeps_limits(window, mixes, joint):
+    if len(mixes) == len(models) and _keeps_limits(window, mixes):
         return replace(window, lower_w=lower_w)
     together = _together(window, joint, gpu_price_w, room)
     return together and replace(together, lower_w=lower_w)
 
 
-def _keeps_limits(window: CoupledWindow, mixes: Sequence[InstanceMix], joint: Group) -> bool:
+def _keeps_limits(window: CoupledWindow, mixes: Sequence[InstanceMix]) -> bool:
     gpus = sum(int(mix.counts @ own.degrees) for own, mix in zip(window.models, mixes, strict=True))
     cap_w = window.problem.cluster.power_cap_w or np.inf
     power_w = window.base_w + sum(mix.power_w for mix in mixes)
-    return gpus <= joint.limits[0] and power_w <= cap_w * (1 + ROUNDING)
+    return gpus <= window.num_gpus and power_w <= cap_w * (1 + ROUNDING)
 
 
 def _together(window: CoupledWindow, joint: Group, gpu_price_w: float, room: Workspace) -> CoupledWindow | None:
@@ -145,6 +155,6 @@ def _together(window: CoupledWindow, joint: Group, gpu_price_w: float, room: Wor
         if answer.chosen is None:
             return None
         mixes = [model.part_of(joint, answer) for model in window.models]
-        if _keeps_limits(window, mixes, joint):
+        if _keeps_limits(window, mixes):
             return replace(window, mixes=tuple((mix,) for mix in mixes))
     return None

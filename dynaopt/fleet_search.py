@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynaopt.group_search import Pools, usage_of
+from dynaopt.group_search import GroupAnswer, Pools, usage_of
 from dynaopt.price_search import PoolInstances
 from dynaopt.profile import FloatArray
 from dynaopt.within_limits import pick
@@ -22,30 +22,16 @@ _SHRINK = 0.7
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class FleetAnswer:
-    """What was found.
+class FleetAnswer(GroupAnswer):
+    """What was found for a group, and at which prices.
 
     Parameters
     ----------
-    loads_rps
-        Load of each pool, shape (pools,).
-    chosen
-        Its instances; None when nothing within the limits was found.
-    lower_w
-        No instances within the limits cost less.
     prices
         Of the limits, to start from in the next window, shape (limits,).
     """
 
-    loads_rps: FloatArray
-    chosen: list[PoolInstances] | None
-    lower_w: float
     prices: FloatArray
-
-    @property
-    def cost_w(self) -> float:
-        """Cost of the instances; infinite when there are none."""
-        return np.inf if self.chosen is None else sum(way.cost_w for way in self.chosen)
 
 
 def solve_within(pools: Pools, prices: FloatArray, *, max_nodes: int, gap_w: float) -> FleetAnswer:

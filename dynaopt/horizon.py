@@ -161,11 +161,7 @@ class Horizon:
 
     def window(self, number: int) -> WindowDemand:
         """Return what arrives in a window; where the demand names no model it is that of the only profile's."""
-        window = self.demand.window(number)
-        if self.demand.models != ("",) or len(self.task.profiles) != 1:
-            return window
-        (name,) = self.task.profiles
-        return replace(window, rate_rps={name: window.rate_rps[""]}, peak_factor={name: window.peak_factor[""]})
+        return self.demand.window(number).named(list(self.task.profiles))
 
 
 def prepare(

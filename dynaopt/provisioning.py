@@ -100,8 +100,3 @@ def break_even_windows(profile: Profile, window_s: float) -> float:
     idle_w = min(float(curve.power_w[0]) / curve.tp for curve in profile.curves.values())
     start_j = profile.metadata.power.start_up_gpu_w * profile.metadata.start_up.cold_s
     return start_j / (idle_w * window_s) if idle_w > 0 else float("inf")
-
-
-def lead_windows(profile: Profile, window_s: float) -> int:
-    """Return how many windows ahead an instance must be ordered to serve from the start of a window on."""
-    return int(np.ceil(profile.metadata.start_up.cold_s / window_s))

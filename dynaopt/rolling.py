@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dynaopt.coupling import start_up_windows
 from dynaopt.demand import Demand
 from dynaopt.errors import InvalidInputError, NoSolutionError
 from dynaopt.fleet import Fleet, IntArray
@@ -23,7 +24,7 @@ from dynaopt.forecasters import ORACLE, Forecast, Forecaster, get_forecaster, hi
 from dynaopt.policies.base import Case, make_case
 from dynaopt.problem import WindowDemand
 from dynaopt.profile import FloatArray, Profile, slo_rates_rps
-from dynaopt.provisioning import KeepSpares, Outlook, Planner, break_even_windows, lead_windows
+from dynaopt.provisioning import KeepSpares, Outlook, Planner, break_even_windows
 from dynaopt.request_class import REQUEST_CLASSES, is_promotable
 from dynaopt.rolling_result import RollingResult, WindowRecord, make_result
 from dynaopt.slo import Slo
@@ -119,7 +120,7 @@ class _Roll:
     ) -> None:
         self._case, self._fleet, self._forecaster, self._planner = case, fleet, forecaster, planner
         self._history = history_of(case.demand, case.demand.models[0])
-        self._lead = lead_windows(fleet.profile, case.demand.window_s)
+        self._lead = start_up_windows(fleet.profile, case.demand.window_s)
         weights = load_weights(fleet.profile, case.slo)
         self._margins = Margins(weights, self._lead + 1, quantile, 2 * self._history.windows_per_day)
 
