@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from test_link_rows import links
 
 import dynaopt
 from dynaopt.coupling import Coupling, initial_counts, initial_frame, start_up_windows
 from dynaopt.errors import InvalidInputError
-from tests.test_link_rows import links
 
 
 @pytest.mark.parametrize(("min_up_s", "windows"), [(0, 1), (1, 1), (300, 1), (301, 2), (1800, 6)])

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,8 @@ def solved(pool: LocalWorkers, chunks: list[Chunk]) -> Iterator[int]:
         yield from window_numbers(answers)
 
 
-def die_once(number: int, parcel: object, windows: object, planner: int) -> object:
-    """Solve a chunk, but kill the process at the fifth the first time; the environment names the file that tells."""
-    flag = Path(os.environ["DIED_FILE"])
+def die_once(flag: Path, number: int, parcel: object, windows: object, planner: int) -> object:
+    """Solve a chunk, but kill the process at the fifth the first time, as a file tells."""
     if number == 5 and not flag.exists():
         flag.touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -48,23 +48,15 @@ def die(number: int, parcel: object, windows: object, planner: int) -> object:
 _solve_numbered = workers._solve_numbered
 
 
-@pytest.fixture
-def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let worker processes find this module."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
-
-
-@pytest.mark.usefixtures("_importable")
 def test_a_worker_that_dies_costs_its_chunk_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests kill -9 of a worker of two at the fifth chunk of twenty: every window is answered, and once."""
-    monkeypatch.setenv("DIED_FILE", str(tmp_path / "died"))
-    monkeypatch.setattr(workers, "_solve_numbered", die_once)
+    # Bound here, not told by the environment: joblib keeps processes that an earlier test started.
+    monkeypatch.setattr(workers, "_solve_numbered", partial(die_once, tmp_path / "died"))
     found = list(solved(LocalWorkers(2), make_chunks(20)))
     assert (tmp_path / "died").exists()
     assert sorted(found) == list(range(20))
 
 
-@pytest.mark.usefixtures("_importable")
 def test_workers_that_die_at_once_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that a chunk that no process survives is told with its windows and not tried without end."""
     monkeypatch.setattr(workers, "_solve_numbered", die)
