@@ -6,6 +6,7 @@ from importlib.metadata import version
 from dynaopt.accounts import priced
 from dynaopt.allocation import Allocation, InstanceGroup, Route
 from dynaopt.check import check, check_allocation
+from dynaopt.coupling import Coupling
 from dynaopt.demand import Demand, demand_names, read_demand, write_demand
 from dynaopt.errors import DynaoptError, InputError
 from dynaopt.horizon import plan
@@ -43,6 +44,7 @@ __all__ = [
     "REQUEST_CLASSES",
     "Allocation",
     "Cluster",
+    "Coupling",
     "CutPoints",
     "Demand",
     "DynaoptError",

@@ -121,7 +121,7 @@ def solve_parcel(parcel: Parcel, windows: Iterable[Window], planner: int | None 
     InvalidInputError
         If the task comes from another version of dynaopt, which may give other answers.
     """
-    _end_with(planner)
+    end_with(planner)
     with _ALONE:
         return solve_chunk(_unpack(parcel), windows)
 
@@ -138,9 +138,16 @@ def _unpack(parcel: Parcel) -> Solves:
     return _TASKS[parcel.token]
 
 
-def _end_with(planner: int | None) -> None:
+def end_with(planner: int | None) -> None:
     """End this worker process soon after the planner's, where that is its parent.
 
+    Parameters
+    ----------
+    planner
+        Process that this one ends with; None for none.
+
+    Notes
+    -----
     Loky's workers wait minutes for work from a parent that was killed, and keep its output open: a shell that reads
     from it would wait as long.
     """

@@ -23,10 +23,12 @@ _INITIAL_COLUMNS = (
 )
 
 Coupled = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--coupled/--myopic",
-        help="All windows together, serving and starts; or each by itself.",
+        help="All windows together, serving and starts; or each by itself. By default together, unless --solver or "
+        "--time-limit is given, which are of windows by themselves.",
+        show_default=False,
         rich_help_panel=_PANEL,
     ),
 ]
@@ -62,10 +64,12 @@ Initial = Annotated[
 class CouplingOptions:
     """What was typed."""
 
-    coupled: bool
-    min_up: str | None
-    max_starts: int | None
-    initial: Path | None
+    coupled: bool | None = None
+    min_up: str | None = None
+    max_starts: int | None = None
+    initial: Path | None = None
+    solver: str | None = None
+    time_limit_s: float | None = None
 
 
 def make_coupling(asked: CouplingOptions) -> Coupling | None:
@@ -79,15 +83,21 @@ def make_coupling(asked: CouplingOptions) -> Coupling | None:
     Raises
     ------
     InvalidInputError
-        If something is asked of starts without ``--coupled``, or is out of range.
+        If something is asked of starts that windows by themselves cannot keep, a solver of windows is given beside
+        ``--coupled``, or something is out of range.
     """
     given = {"--min-up": asked.min_up, "--max-starts": asked.max_starts, "--initial": asked.initial}
-    if not asked.coupled:
-        for name, value in given.items():
-            if value is not None:
-                raise InvalidInputError(
-                    f"option {name}", expected="--coupled beside it", found="a plan window by window"
-                )
+    alone = {"--solver": asked.solver, "--time-limit": asked.time_limit_s}
+    of_starts, of_windows = ([name for name, value in own.items() if value is not None] for own in (given, alone))
+    of_windows += ["--myopic"] if asked.coupled is False else []
+    if of_windows and (asked.coupled or of_starts):
+        raise InvalidInputError(
+            f"option {of_windows[0]}",
+            expected="a plan window by window, or a coupled one without it",
+            found=f"{'--coupled' if asked.coupled else of_starts[0]} beside it",
+            hint="all windows together have a method of their own; leave one of the two out",
+        )
+    if of_windows:
         return None
     min_up_s = 0.0 if asked.min_up is None else parse_window_s(asked.min_up, "--min-up")
     initial = None if asked.initial is None else _read_initial(asked.initial)

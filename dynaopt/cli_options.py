@@ -171,6 +171,15 @@ FixedMix = Annotated[
 SolverName = Annotated[
     str, typer.Option("--solver", metavar="NAME", help="Who solves the windows.", rich_help_panel=_SOLVING)
 ]
+WindowSolver = Annotated[
+    str | None,
+    typer.Option(
+        "--solver",
+        metavar="NAME",
+        help="Plan each window by itself, and with whom; see --coupled.",
+        rich_help_panel=_SOLVING,
+    ),
+]
 TimeLimit = Annotated[
     float | None,
     typer.Option(

@@ -46,12 +46,12 @@ from dynaopt.cli_options import (
     Reserve,
     SloFile,
     SloScale,
-    SolverName,
     Source,
     TimeLimit,
     Until,
     UnusedGpus,
     Window,
+    WindowSolver,
     Workers,
     make_slo,
     parse_fixed_mix,
@@ -90,7 +90,7 @@ def plan_command(
     power_cap: PowerCap = None,
     unused_gpus: UnusedGpus = _DEFAULT.unused_gpus,
     fixed_mix: FixedMix = [],  # noqa: B006
-    solver: SolverName = "greedy",
+    solver: WindowSolver = None,
     time_limit: TimeLimit = None,
     gap: Gap = DEFAULT_GAP,
     workers: Workers = None,
@@ -102,7 +102,7 @@ def plan_command(
     gpu_carbon: GpuCarbon = 0.0,
     pue: Pue = 1.0,
     host_power: HostPower = None,
-    coupled: Coupled = False,
+    coupled: Coupled = None,
     min_up: MinUp = None,
     max_starts: MaxStarts = None,
     initial: Initial = None,
@@ -119,10 +119,11 @@ def plan_command(
     cluster: dict[str, Any] = {"num_gpus": gpus, "headroom": headroom, "power_cap_w": power_cap}
     cluster |= {"reserve": parse_reserve(reserve), "max_mix_distance": mix_distance}
     cluster |= {"unused_gpus": unused_gpus, "fixed_mix": parse_fixed_mix(fixed_mix), "host_w": host_power}
-    options = {"slo": make_slo(slo, slo_scale), "solver": solver, "time_limit_s": time_limit, "gap_tolerance": gap}
+    options: dict[str, Any] = {"slo": make_slo(slo, slo_scale), "solver": solver, "time_limit_s": time_limit}
     asked = ObjectiveOptions(minimise, weights, price, gpu_price, carbon, gpu_carbon, pue)
-    options["objective"] = make_objective(asked)
-    options["coupled"] = make_coupling(CouplingOptions(coupled, min_up, max_starts, initial))
+    options |= {"gap_tolerance": gap, "objective": make_objective(asked)}
+    typed = CouplingOptions(coupled, min_up, max_starts, initial, solver=solver, time_limit_s=time_limit)
+    options["coupled"] = make_coupling(typed) or False
     _check_options(cluster, solver)
     if out is not None:
         check_out_folder("--out", out)
@@ -162,10 +163,11 @@ class _Outcome:
     folder: Path
 
 
-def _check_options(cluster: Mapping[str, Any], solver: str) -> None:
+def _check_options(cluster: Mapping[str, Any], solver: str | None) -> None:
     # Before anything large is read: a typing error should not take seconds to be told.
     Cluster.of(**cluster)
-    get_solver(solver)
+    if solver is not None:
+        get_solver(solver)
 
 
 def _paths(source: str, demand: Demand, names: Sequence[str], profiles: Sequence[Profile]) -> dict[str, str]:
@@ -180,9 +182,11 @@ def _paths(source: str, demand: Demand, names: Sequence[str], profiles: Sequence
 def _plan(job: _Job, options: dict[str, Any]) -> Schedule:
     with WindowProgress(f"plan {job.demand.name}") as progress:
         try:
-            return plan(job.demand, job.profiles, out=job.folder, progress=progress, paths=job.paths, **options)
+            watch: dict[str, Any] = {"progress": progress, "stage": progress.stage}
+            return plan(job.demand, job.profiles, out=job.folder, paths=job.paths, **watch, **options)
         except KeyboardInterrupt:
             stopped = f"{progress.num_done:,} of {job.demand.num_windows:,} windows are kept"
+            stopped = stopped if options["coupled"] is False else "what was found so far is kept"
             typer.echo(f"dynaopt: interrupted; {stopped} in {job.folder}, and the same command goes on there", err=True)
             raise typer.Exit(INTERRUPTED) from None
 

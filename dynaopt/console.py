@@ -131,10 +131,15 @@ class _Bar:
 
     def _show(self, num_done: int, num_all: int, note: str) -> None:
         self._bar.update(self._task, completed=num_done, total=num_all, note=note)
-        due = time.monotonic() - self._last_line_s > _SECONDS_BETWEEN_LINES
-        if not self._console.is_terminal and due and num_done < num_all:
-            self._last_line_s = time.monotonic()
+        if num_done < num_all and self._is_due():
             self._say(f"{num_done:,} of {num_all:,}, {note}")
+
+    def _is_due(self) -> bool:
+        """Tell whether it is time for a line, and if so begin to count anew."""
+        due = not self._console.is_terminal and time.monotonic() - self._last_line_s > _SECONDS_BETWEEN_LINES
+        if due:
+            self._last_line_s = time.monotonic()
+        return due
 
     def _say(self, text: str) -> None:
         self._console.print(f"{self._label}: {text}", soft_wrap=True, markup=False, highlight=False)
@@ -170,6 +175,20 @@ class WindowProgress(_Bar):
             self._say(f"{num_done:,} of {num_windows:,} windows were planned before; {rest}")
         self._is_first = False
         self._show(num_done, num_windows, f"{energy_j / 3.6e6:,.1f} kWh so far")
+
+    def stage(self, text: str, is_news: bool) -> None:
+        """Show what a coupled plan is at, as `horizon.plan` calls for it.
+
+        Parameters
+        ----------
+        text
+            In words.
+        is_news
+            Whether to say it at all costs.
+        """
+        self._bar.update(self._task, description=f"{self._label}: {text}")
+        if is_news or self._is_due():
+            self._say(text)
 
 
 class SweepProgress(_Bar):

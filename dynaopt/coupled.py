@@ -9,22 +9,27 @@ the program is solved in whole numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from dynaopt.coupled_windows import CoupledWindow
-from dynaopt.coupling import Links
-from dynaopt.price_search import Workspace
+from dynaopt.coupled_shard import Found
+from dynaopt.coupling import IntArray, Links
+from dynaopt.profile import FloatArray
 from dynaopt.restricted_master import Duals, RestrictedMaster
-from dynaopt.solvers.greedy import FEW_NODES
+from dynaopt.stores import NOWHERE, Store
 from dynaopt.window_mixes import InstanceMix
 
 MAX_PASSES = 15
-STRETCH_S = 60.0
 LEAST_PROGRESS = 1e-6
 """Share of the objective by which a pass must raise the bound, or find new mixes, to be worth another."""
+
+Search = Callable[[Sequence[Sequence[FloatArray]]], Sequence[Sequence[Found]]]
+"""Takes the price of an instance of each degree, for each model of each window, in watts, and finds the cheapest."""
+Mixes = list[list[list[InstanceMix]]]
+"""Those found for each model of each window."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -42,74 +47,157 @@ class CoupledAnswer:
     """
 
     chosen: Sequence[Sequence[InstanceMix] | None]
-    idle: np.ndarray
+    idle: IntArray
     lower_bound: float
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Pass:
+    """What a pass over the windows came to.
+
+    Parameters
+    ----------
+    found
+        Window, model and mix, of mixes that are of use.
+    bound
+        The best lower bound so far.
+    value
+        Least value of the linear program before it.
+    is_last
+        Whether another would be of no use.
+    """
+
+    found: Sequence[tuple[int, int, InstanceMix]]
+    bound: float
+    value: float
+    is_last: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is kept."""
+        found = [(t, m, mix.to_json()) for t, m, mix in self.found]
+        return {"found": found, "bound": self.bound, "value": self.value, "is_last": self.is_last}
+
+    @classmethod
+    def from_json(cls, kept: Any) -> Pass:
+        """Return what `to_json` kept."""
+        found = [(t, m, InstanceMix.from_json(mix)) for t, m, mix in kept["found"]]
+        return cls(found=found, bound=kept["bound"], value=kept["value"], is_last=kept["is_last"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Whom to tell of what.
+
+    Parameters
+    ----------
+    passed
+        Called after every pass over the windows: its number, the bound and the relaxed value so far.
+    settled
+        Called as windows are settled in whole numbers: how many, and what their mixes draw, in watts.
+    """
+
+    passed: Callable[[int, float, float], None] = lambda *_: None
+    settled: Callable[[int, float], None] = lambda *_: None
+
+
 def solve_coupled(
-    windows: Sequence[CoupledWindow],
+    first: Sequence[Sequence[InstanceMix]],
     links: Links,
+    search: Search,
     *,
     gap: float,
-    progress: Callable[[int, float, float], None] = lambda *_: None,
+    store: Store = NOWHERE,
+    progress: Progress = Progress(),
 ) -> CoupledAnswer:
     """Find a schedule of least objective.
 
     Parameters
     ----------
-    windows
-        What each window may run; `CoupledWindow.mixes` must hold one mix of each model.
+    first
+        A mix of each model in each window, which together keep the window's limits.
     links
         What ties them together.
+    search
+        Finds further ones.
     gap
         Relative gap at which to stop.
+    store
+        Where passes and stretches of windows are kept as they come, and those found there are not done again.
     progress
-        Called after every pass over the windows: its number, the bound and the relaxed value so far.
+        Whom to tell.
 
     Returns
     -------
     CoupledAnswer
         Its gap may exceed what was asked for: what is left after `MAX_PASSES`, and what whole numbers cost.
     """
-    master, room, bound = RestrictedMaster(links), Workspace(), -np.inf
-    mixes = [[list(own) for own in window.mixes] for window in windows]
-    for number in range(1, MAX_PASSES + 1):
-        duals = master.relax(mixes)
-        found, least = _price(windows, duals, links, mixes, room, gap / 2)
-        before, bound = bound, max(bound, least)
-        progress(number, bound, duals.value)
-        stuck = found == 0 and bound - before <= LEAST_PROGRESS * abs(bound)
-        if stuck or duals.value - bound <= gap / 2 * abs(duals.value):
-            break
-    choice = master.choose(mixes, gap=gap, time_limit_s=STRETCH_S)
+    if links.num_kinds == 0:
+        progress.settled(len(first), 0.0)
+        return CoupledAnswer(chosen=[[] for _ in first], idle=np.zeros((len(first), 0), np.int64), lower_bound=0.0)
+    master, bound = RestrictedMaster(links), -np.inf
+    mixes: Mixes = [[[mix] for mix in own] for own in first]
+    for number, done in enumerate(_passes(master, links, search, mixes, gap, store), start=1):
+        bound = done.bound
+        progress.passed(number, bound, done.value)
+    choice = master.choose(mixes, gap=gap, store=store, settled=progress.settled)
     chosen = [_chosen(own, numbers.tolist()) for own, numbers in zip(mixes, choice.mixes, strict=True)]
     return CoupledAnswer(chosen=chosen, idle=choice.idle, lower_bound=bound)
 
 
-def _chosen(mixes: Sequence[Sequence[InstanceMix]], numbers: Sequence[int]) -> list[InstanceMix] | None:
-    if min(numbers, default=0) < 0:
-        return None
-    return [own[i] for own, i in zip(mixes, numbers, strict=True)]
+def passes_kept(store: Store) -> int:
+    """Return how many passes a store holds."""
+    return next(number for number in range(MAX_PASSES + 1) if store.get(_name(number + 1)) is None)
+
+
+def _passes(
+    master: RestrictedMaster, links: Links, search: Search, mixes: Mixes, gap: float, store: Store
+) -> Iterator[Pass]:
+    """Make passes, those that are kept already first, and add what they find to the mixes."""
+    bound = -np.inf
+    for number in range(1, MAX_PASSES + 1):
+        kept = store.get(_name(number))
+        if kept is None:
+            done = _pass(master, links, search, mixes, gap, bound)
+            store.put(_name(number), done.to_json())
+        else:
+            done = Pass.from_json(kept)
+        for t, m, mix in done.found:
+            _add(mixes[t][m], mix)
+        bound = done.bound
+        yield done
+        if done.is_last:
+            return
+
+
+def _name(number: int) -> str:
+    return f"pass-{number:03d}"
+
+
+def _pass(master: RestrictedMaster, links: Links, search: Search, mixes: Mixes, gap: float, before: float) -> Pass:
+    duals = master.relax(mixes)
+    found, least = _price(duals, links, search, mixes)
+    bound = max(before, least)
+    stuck = not found and bound - before <= LEAST_PROGRESS * abs(bound)
+    is_last = stuck or duals.value - bound <= gap / 2 * abs(duals.value)
+    return Pass(found=found, bound=bound, value=duals.value, is_last=is_last)
 
 
 def _price(
-    windows: Sequence[CoupledWindow],
-    duals: Duals,
-    links: Links,
-    mixes: list[list[list[InstanceMix]]],
-    room: Workspace,
-    gap: float,
-) -> tuple[int, float]:
-    """Search every window at the prices; add mixes that are of use, and return their number and the dual function."""
-    found, least = 0, duals.rest
-    for t, window in enumerate(windows):
+    duals: Duals, links: Links, search: Search, mixes: Mixes
+) -> tuple[list[tuple[int, int, InstanceMix]], float]:
+    """Search every window at the prices; return the mixes that are of use, and the dual function."""
+    kinds = [links.of_model(m) for m in range(len(links.models))]
+    prices = [[own[k] / watt for k in kinds] for own, watt in zip(duals.instance, duals.power, strict=True)]
+    found, least = list[tuple[int, int, InstanceMix]](), duals.rest
+    for t, answers in enumerate(search(prices)):
         watt = float(duals.power[t])
-        for m, model in enumerate(window.models):
-            price_w = duals.instance[t, links.of_model(m)] / watt
-            mix, lower_w = model.cheapest(price_w, room, max_nodes=FEW_NODES, gap=gap)
+        for m, (mix, lower_w) in enumerate(answers):
             least += watt * lower_w
-            if mix is not None and watt * (mix.power_w + float(price_w @ mix.counts)) < _worth(duals, t, m):
-                found += _add(mixes[t][m], mix)
+            if mix is None or watt * (mix.power_w + float(prices[t][m] @ mix.counts)) >= _worth(duals, t, m):
+                continue
+            same = _same(mixes[t][m], mix)
+            if same is None or mix.power_w < mixes[t][m][same].power_w * (1 - 1e-9):
+                found.append((t, m, mix))
     return found, least
 
 
@@ -118,13 +206,20 @@ def _worth(duals: Duals, t: int, m: int) -> float:
     return one - 1e-7 * abs(one)
 
 
-def _add(mixes: list[InstanceMix], mix: InstanceMix) -> bool:
-    """Add a mix, in place of a dearer one of the same counts; tell whether that changed anything."""
-    for i, other in enumerate(mixes):
-        if (other.counts == mix.counts).all():
-            if mix.power_w < other.power_w * (1 - 1e-9):
-                mixes[i] = mix
-                return True
-            return False
-    mixes.append(mix)
-    return True
+def _same(mixes: Sequence[InstanceMix], mix: InstanceMix) -> int | None:
+    return next((i for i, other in enumerate(mixes) if (other.counts == mix.counts).all()), None)
+
+
+def _add(mixes: list[InstanceMix], mix: InstanceMix) -> None:
+    """Add a mix, in place of a dearer one of the same counts."""
+    same = _same(mixes, mix)
+    if same is None:
+        mixes.append(mix)
+    else:
+        mixes[same] = mix
+
+
+def _chosen(mixes: Sequence[Sequence[InstanceMix]], numbers: Sequence[int]) -> list[InstanceMix] | None:
+    if min(numbers, default=0) < 0:
+        return None
+    return [own[i] for own, i in zip(mixes, numbers, strict=True)]

@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dynaopt.answers import Answers, answers_of
-from dynaopt.coupled import CoupledAnswer, solve_coupled
-from dynaopt.coupled_windows import CoupledWindow, ready_window
-from dynaopt.coupling import Coupling, IntArray, Links, initial_counts, start_up_windows
+from dynaopt.answers import Answers, answers_of, window_numbers
+from dynaopt.coupled import CoupledAnswer, Progress, passes_kept, solve_coupled
+from dynaopt.coupled_shard import ROUNDING, Chosen, WindowFacts
+from dynaopt.coupled_shards import Shards
+from dynaopt.coupling import Coupling, Links, initial_counts, start_up_windows
 from dynaopt.objective import JOULES_PER_KWH, WindowPrices
-from dynaopt.price_search import Workspace
 from dynaopt.problem import WindowDemand
 from dynaopt.profile import FloatArray
-from dynaopt.result import Result, Termination
-from dynaopt.solvers import solve
+from dynaopt.result import Result
+from dynaopt.stores import NOWHERE, PlanStore, Store
 from dynaopt.window_task import Task
 
-SOLVER = "coupled"
-ROUNDING = 1e-9
-_DROPPED = (
-    "no schedule was found that serves this window with the starts, up-times and GPUs that are allowed; "
-    "by itself it can be served"
-)
-_LOG = logging.getLogger(__name__)
+LEAST_WEIGHT = 1e-6
+"""Where energy is free, watts count for this share of what they do where they are dearest: prices are per watt."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CoupledAnswers:
-    """Answers of all windows, and what the objective of any schedule of them cannot go below.
+    """Answers of all windows, in parts, and what the objective of any schedule of them cannot go below.
 
     The bound is in joules when the objective is energy, else in its unit; None where not all are served that can be.
     """
 
-    answers: Answers
+    parts: Sequence[Answers]
     lower_bound: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Whom a coupled plan tells of what.
+
+    Parameters
+    ----------
+    stage
+        Called with what it is at, in words, and whether that should be told at all costs.
+    settled
+        Called as windows are settled: how many, and what they draw, in watts, added up.
+    """
+
+    stage: Callable[[str, bool], None] = lambda *_: None
+    settled: Callable[[int, float], None] = lambda *_: None
 
 
 def solve_horizon(
@@ -47,7 +57,9 @@ def solve_horizon(
     coupling: Coupling,
     *,
     prices: WindowPrices | None,
-    ready: Callable[[int, float], None] = lambda *_: None,
+    workers: int | None = None,
+    store: PlanStore = NOWHERE,
+    told: Told = Told(),
 ) -> CoupledAnswers:
     """Solve the windows of a task together.
 
@@ -56,13 +68,17 @@ def solve_horizon(
     task
         What they have in common.
     windows
-        Their numbers and demands, in order.
+        Their numbers from 0 on and demands, in order.
     coupling
         What ties them together beside what starts take.
     prices
         What an objective charges in each window; None for energy.
-    ready
-        Called after each window of the first pass: how many are done, and their least serving power in watts.
+    workers
+        Processes, as `plan` takes them. The answers do not depend on it.
+    store
+        Where what is found is kept as it comes; what it has already is not found again.
+    told
+        Whom to tell.
 
     Raises
     ------
@@ -71,67 +87,141 @@ def solve_horizon(
     """
     began_s = time.perf_counter()
     free = [model for model in windows[0][1].rate_rps if model not in task.cluster.fixed_mix]
-    kinds = [(model, tp) for model in free for tp in task.profiles[model].tps]
-    results: dict[int, Result] = {}
-    kept: dict[int, CoupledWindow] = {}
-    room, power_w = Workspace(), 0.0
     degrees = [np.array(task.profiles[model].tps, dtype=np.int64) for model in free]
-    gpu_price_w = np.zeros(len(windows)) if prices is None else prices.gpu_price_w
-    for at, (number, demand) in enumerate(windows):
-        problem = task.problem(demand).replace(gpu_price_w=0.0)
-        window = ready_window(problem, float(gpu_price_w[at]), degrees, room, task.gap_tolerance)
-        if window is None:
-            results[number] = solve(task.problem(demand), solver=task.solver, time_limit_s=task.time_limit_s)
-        else:
-            kept[at] = window
-            power_w += window.lower_w
-        ready(at + 1, power_w)
-    if not kept:
-        return CoupledAnswers(answers=answers_of(sorted(results.items())), lower_bound=None)
-    numbers = np.array(list(kept), dtype=np.int64)
-    weight = np.ones(len(windows)) if prices is None else prices.factor_per_kwh / JOULES_PER_KWH
-    links = _links(task, coupling, kinds, list(kept.values()), weight[numbers], gpu_price_w[numbers])
-    answer = solve_coupled(list(kept.values()), links, gap=task.gap_tolerance, progress=_tell)
-    runtime_s = (time.perf_counter() - began_s) / len(kept)
-    for t, (n, window) in enumerate(kept.items()):
-        results[windows[n][0]] = _result(window, answer, t, links, task.gap_tolerance, runtime_s)
-    return CoupledAnswers(
-        answers=answers_of(sorted(results.items())), lower_bound=_whole_bound(list(kept.values()), answer, links)
-    )
+    parts = list(store.read())
+    alone = {number for part in parts for number in window_numbers(part)}
+    told.settled(len(alone), 0.0)
+    if passes := passes_kept(store):
+        told.stage(f"going on after pass {passes} over the windows", True)
+    with Shards(task, degrees, workers) as shards:
+        facts = dict[int, WindowFacts]()
+        for number, known in shards.ready([own for own in windows if own[0] not in alone]):
+            if isinstance(known, Result):
+                parts.append(answers_of([(number, known)]))
+                store.write(parts[-1])
+            else:
+                facts[number] = known
+            told.stage(f"{len(facts) + len(parts):,} of {len(windows):,} windows by themselves", False)
+        if not facts:
+            return CoupledAnswers(parts=parts, lower_bound=None)
+        problem = _Coupled(task, coupling, free, dict(sorted(facts.items())), windows, prices)
+        answer = problem.solve(shards, store, told)
+        runtime_s = (time.perf_counter() - began_s) / len(facts)
+        parts += shards.answers(problem.chosen(answer, runtime_s))
+    return CoupledAnswers(parts=parts, lower_bound=problem.whole_bound(answer))
 
 
-def _tell(number: int, bound: float, value: float) -> None:
-    gap = 100 * (1 - bound / value)
-    _LOG.info("Pass %d over the windows: at least %.6g, relaxed %.6g, gap %.4f %%.", number, bound, value, gap)
+class _Coupled:
+    """The coupled problem of the windows that can be served.
+
+    Parameters
+    ----------
+    task, coupling
+        As for `solve_horizon`.
+    free
+        Models without a fixed mix.
+    facts
+        Those windows by number, in order.
+    windows, prices
+        As for `solve_horizon`.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        coupling: Coupling,
+        free: Sequence[str],
+        facts: Mapping[int, WindowFacts],
+        windows: Sequence[tuple[int, WindowDemand]],
+        prices: WindowPrices | None,
+    ) -> None:
+        self._task, self._facts, self._numbers = task, facts, list(facts)
+        self._num_alone = len(windows) - len(facts)
+        each_j = np.ones(len(windows)) if prices is None else prices.factor_per_kwh / JOULES_PER_KWH
+        # Counted in the dearest joule, so that a plan does not depend on the unit of the objective.
+        self._unit = float(each_j[self._numbers].max()) or 1.0
+        self._weight = each_j[self._numbers] / self._unit
+        gpu_price_w = np.zeros(len(windows)) if prices is None else prices.gpu_price_w
+        self._links = _links(
+            task,
+            coupling,
+            free,
+            list(facts.values()),
+            window_s=windows[0][1].window_s,
+            weight=np.maximum(self._weight, LEAST_WEIGHT),
+            gpu_price_w=gpu_price_w[self._numbers],
+        )
+
+    def solve(self, shards: Shards, store: Store, told: Told) -> CoupledAnswer:
+        """Solve it."""
+        base_w = np.cumsum([own.base_w for own in self._facts.values()])
+
+        def passed(number: int, bound: float, value: float) -> None:
+            gap = 1 - bound / value if value > 0 else 0.0
+            told.stage(f"pass {number} over the windows, prices {gap:.3%} from the bound", False)
+
+        def settled(done: int, power_w: float) -> None:
+            told.stage("whole numbers", False)
+            told.settled(self._num_alone + done, float(base_w[done - 1]) + power_w)
+
+        return solve_coupled(
+            [own.mixes for own in self._facts.values()],
+            self._links,
+            lambda prices: shards.search(self._numbers, prices),
+            gap=self._task.gap_tolerance,
+            store=store,
+            progress=Progress(passed=passed, settled=settled),
+        )
+
+    def chosen(self, answer: CoupledAnswer, runtime_s: float) -> list[tuple[int, Chosen]]:
+        """Return what each window runs, by number."""
+        kinds = [self._links.of_model(m) for m in range(len(self._links.models))]
+        return [
+            (number, Chosen(mixes=mixes, idle=[idle[k] for k in kinds], runtime_s=runtime_s))
+            for number, mixes, idle in zip(self._numbers, answer.chosen, answer.idle, strict=True)
+        ]
+
+    def whole_bound(self, answer: CoupledAnswer) -> float | None:
+        """Return what the objective of no schedule goes below, all that is drawn included; None if none was found."""
+        if any(mixes is None for mixes in answer.chosen):
+            return None
+        links, facts = self._links, list(self._facts.values())
+        besides_w = np.array([own.base_lower_w for own in facts])
+        besides_w += links.gpu_price_w * (self._task.cluster.num_gpus - links.num_gpus)
+        total = answer.lower_bound + float(self._weight @ besides_w) * links.window_s
+        # What free energy was charged for all the same is no part of the objective.
+        most_j = np.array([own.most_w * links.window_s + links.num_gpus * links.cold_j.max(initial=0) for own in facts])
+        total -= float((links.weight - self._weight) @ most_j)
+        return max(total * (1 - ROUNDING), 0.0) * self._unit
 
 
 def _links(
     task: Task,
     coupling: Coupling,
-    kinds: list[tuple[str, int]],
-    windows: Sequence[CoupledWindow],
+    free: Sequence[str],
+    facts: Sequence[WindowFacts],
+    *,
+    window_s: float,
     weight: FloatArray,
     gpu_price_w: FloatArray,
 ) -> Links:
-    models = tuple(dict.fromkeys(model for model, _ in kinds))
-    profiles = [task.profiles[model] for model in models]
-    window_s = windows[0].problem.demand.window_s
+    profiles = [task.profiles[model] for model in free]
+    kinds = [(model, tp) for model, profile in zip(free, profiles, strict=True) for tp in profile.tps]
     cap_w = task.cluster.power_cap_w or np.inf
-    idle_w = [windows[0].models[m].idle_w() for m in range(len(models))]
     starts_w = [p.metadata.power.start_up_gpu_w for p in profiles]
     degrees = {name: p.tps for name, p in task.profiles.items()}
     initial = None if coupling.initial is None else initial_counts(coupling, degrees, kinds)
     return Links(
-        models=models,
-        model_of=np.array([models.index(model) for model, _ in kinds], dtype=np.int64),
+        models=tuple(free),
+        model_of=np.array([free.index(model) for model, _ in kinds], dtype=np.int64),
         tp=np.array([tp for _, tp in kinds], dtype=np.int64),
-        idle_w=np.concatenate([*idle_w, np.empty(0)]),
+        idle_w=facts[0].idle_w,
         cold_j=np.array([w * p.metadata.start_up.cold_s for w, p in zip(starts_w, profiles, strict=True)]),
         reshard_j=np.array([w * p.metadata.start_up.reshard_s for w, p in zip(starts_w, profiles, strict=True)]),
         start_up_windows=np.array([start_up_windows(p, window_s) for p in profiles], dtype=np.int64),
-        num_gpus=windows[0].num_gpus,
+        num_gpus=facts[0].num_gpus,
         # A cap binds what the mixes draw; the rest is the same in all schedules of a window.
-        power_cap_w=cap_w - max(w.base_w for w in windows),
+        power_cap_w=cap_w - max(own.base_w for own in facts),
         window_s=window_s,
         weight=weight,
         gpu_price_w=gpu_price_w,
@@ -139,35 +229,3 @@ def _links(
         max_starts=coupling.max_starts,
         initial=initial,
     )
-
-
-def _result(
-    window: CoupledWindow, answer: CoupledAnswer, t: int, links: Links, gap_tolerance: float, runtime_s: float
-) -> Result:
-    mixes = answer.chosen[t]
-    if mixes is None:
-        return Result(solver=SOLVER, termination=Termination.NO_SOLUTION_FOUND, runtime_s=runtime_s, reason=_DROPPED)
-    idle: IntArray = answer.idle[t]
-    allocation = window.allocation(mixes, idle, links, float(links.gpu_price_w[t]))
-    objective_w = allocation.objective_w
-    lower_w = min(max(window.lower_w * (1 - ROUNDING), 0.0), objective_w)
-    proved = objective_w - lower_w <= gap_tolerance * objective_w
-    return Result(
-        solver=SOLVER,
-        termination=Termination.OPTIMAL if proved else Termination.FEASIBLE,
-        allocation=allocation,
-        lower_bound_w=lower_w,
-        gap_tolerance=gap_tolerance,
-        runtime_s=runtime_s,
-        reason="" if proved else "serving takes more than it must by itself, to save starts",
-    )
-
-
-def _whole_bound(windows: Sequence[CoupledWindow], answer: CoupledAnswer, links: Links) -> float | None:
-    if any(mixes is None for mixes in answer.chosen):
-        return None
-    watt = links.weight * links.window_s
-    besides_w = np.array([w.base_w for w in windows])
-    besides_w += links.gpu_price_w * np.array([w.problem.num_gpus - links.num_gpus for w in windows])
-    total = answer.lower_bound + float(watt @ besides_w)
-    return max(total * (1 - ROUNDING), 0.0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dynaopt.allocation import Allocation, Load, make_allocation
-from dynaopt.coupling import IntArray, Links
+from dynaopt.coupling import IntArray
 from dynaopt.flat_problem import Group, groups_of, model_group
 from dynaopt.group_answer import Flow, fillers_of, loads_and_flows, pools_of
 from dynaopt.group_search import GroupAnswer, solve_group
@@ -35,7 +35,7 @@ class CoupledWindow:
     models
         Each model without a fixed mix.
     mixes
-        At least one mix of each, which together keep the limits of the window.
+        A mix of each, which together keep the limits of the window.
     fixed
         Groups of models with a fixed mix, and their answers.
     num_gpus
@@ -46,7 +46,7 @@ class CoupledWindow:
 
     problem: Problem
     models: tuple[ModelWindow, ...]
-    mixes: tuple[tuple[InstanceMix, ...], ...]
+    mixes: tuple[InstanceMix, ...]
     fixed: tuple[tuple[Group, GroupAnswer], ...]
     num_gpus: int
     lower_w: float
@@ -57,7 +57,20 @@ class CoupledWindow:
         fixed_w = sum(group.base_w + answer.cost_w for group, answer in self.fixed)
         return self.num_gpus * self.problem.unused_gpu_power_w + fixed_w
 
-    def allocation(self, mixes: Sequence[InstanceMix], idle: IntArray, links: Links, gpu_price_w: float) -> Allocation:
+    @property
+    def base_lower_w(self) -> float:
+        """What that is at least, in watts."""
+        fixed_w = sum(group.base_w + answer.lower_w for group, answer in self.fixed)
+        return self.num_gpus * self.problem.unused_gpu_power_w + fixed_w
+
+    @property
+    def most_w(self) -> float:
+        """What the mixes of any schedule draw at most, in watts."""
+        per_gpu_w = [np.repeat([1 / k.tp for k in m.group.options], np.diff(m.group.first_point)) for m in self.models]
+        own_w = [m.group.cost_w * share for m, share in zip(self.models, per_gpu_w, strict=True)]
+        return self.num_gpus * max((float(cost_w.max(initial=0.0)) for cost_w in own_w), default=0.0)
+
+    def allocation(self, mixes: Sequence[InstanceMix], idle: Sequence[IntArray], gpu_price_w: float) -> Allocation:
         """Return what runs.
 
         Parameters
@@ -65,23 +78,21 @@ class CoupledWindow:
         mixes
             The mix of each model.
         idle
-            Instances of each kind that serve nothing, shape (K,).
-        links
-            The kinds.
+            Instances of each degree of each model that serve nothing.
         gpu_price_w
             What the objective charges for a GPU in use, in watts.
         """
         loads: list[Load] = []
         flows: list[Flow] = []
-        parts = [(own.group, mix.answer) for own, mix in zip(self.models, mixes, strict=True)]
+        parts = [(own.group, own.answer(mix)) for own, mix in zip(self.models, mixes, strict=True)]
         for group, answer in [*parts, *self.fixed]:
             own_loads, own_flows = loads_and_flows(self.problem, group, answer)
             loads += own_loads
             flows += own_flows
         for group, answer in self.fixed:
             loads += fillers_of(group, answer)
-        for m, own in enumerate(self.models):
-            loads += own.idle_loads(idle[links.of_model(m)])
+        for own, counts in zip(self.models, idle, strict=True):
+            loads += own.idle_loads(counts)
         return replace(make_allocation(self.problem, loads, flows), gpu_price_w=gpu_price_w)
 
 
@@ -126,12 +137,12 @@ def ready_window(
     window = CoupledWindow(
         problem=problem,
         models=models,
-        mixes=tuple((mix,) for mix in mixes),
+        mixes=tuple(mixes),
         fixed=tuple(fixed),
         num_gpus=num_gpus,
         lower_w=0.0,
     )
-    lower_w = window.base_w + sum(lower for _, lower in found)
+    lower_w = window.base_lower_w + sum(lower for _, lower in found)
     if len(mixes) == len(models) and _keeps_limits(window, mixes):
         return replace(window, lower_w=lower_w)
     together = _together(window, joint, gpu_price_w, room)
@@ -156,5 +167,5 @@ def _together(window: CoupledWindow, joint: Group, gpu_price_w: float, room: Wor
             return None
         mixes = [model.part_of(joint, answer) for model in window.models]
         if _keeps_limits(window, mixes):
-            return replace(window, mixes=tuple((mix,) for mix in mixes))
+            return replace(window, mixes=tuple(mixes))
     return None

@@ -80,6 +80,38 @@ class Coupling(BaseModel):
         return max(1, math.ceil(self.min_up_s / window_s * (1 - 1e-9)))
 
 
+def coupling_of(
+    asked: bool | Coupling | None, *, solver: str | None = None, time_limit_s: float | None = None
+) -> Coupling | None:
+    """Decide how windows are planned together; None for each by itself.
+
+    Parameters
+    ----------
+    asked
+        Whether they are to be coupled, and how. None leaves it open: coupled, unless a solver or a time limit was
+        given, which are of windows by themselves.
+    solver, time_limit_s
+        What was given; None for nothing.
+
+    Raises
+    ------
+    InvalidInputError
+        If they are to be coupled, and a solver or a time limit was given.
+    """
+    alone = {"solver": solver, "time_limit_s": time_limit_s}
+    given = [f"{name} = {value}" for name, value in alone.items() if value is not None]
+    if asked is False or (asked is None and given):
+        return None
+    if given:
+        raise InvalidInputError(
+            "option coupled",
+            expected="no solver and no time limit beside it, which are of windows by themselves",
+            found=", ".join(given),
+            hint="the coupled problem has a method of its own; leave one of the two out",
+        )
+    return asked if isinstance(asked, Coupling) else Coupling()
+
+
 def _running(frame: pd.DataFrame) -> tuple[Running, ...]:
     for column in ("model", "tp", "num_instances"):
         if column not in frame.columns:

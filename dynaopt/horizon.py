@@ -13,11 +13,12 @@ import pandas as pd
 
 from dynaopt.accounts import make_accounts, record_of
 from dynaopt.answers import Answers, join_answers, total_power_w, window_numbers
-from dynaopt.coupled_plan import solve_horizon
-from dynaopt.coupling import Coupling, initial_frame
+from dynaopt.coupled_plan import Told, solve_horizon
+from dynaopt.coupled_shard import COUPLED
+from dynaopt.coupling import Coupling, coupling_of, initial_frame
 from dynaopt.demand import Demand
-from dynaopt.errors import DynaoptError, InvalidInputError
-from dynaopt.journal import Journal, different_plan
+from dynaopt.errors import InvalidInputError
+from dynaopt.journal import Journal, is_finished
 from dynaopt.objective import Objective, WindowPrices
 from dynaopt.problem import Cluster, WindowDemand
 from dynaopt.profile import Profile
@@ -29,16 +30,15 @@ from dynaopt.schedule import (
     ScheduleMetadata,
 )
 from dynaopt.schedule_io import (
-    METADATA_FILE,
     PARTIAL_FOLDER,
     read_schedule,
-    read_schedule_metadata,
     write_schedule,
 )
 from dynaopt.schedule_metadata import describe, make_metadata
 from dynaopt.slo import Slo
 from dynaopt.solvers import get_solver
-from dynaopt.solvers.base import DEFAULT_GAP
+from dynaopt.solvers.base import DEFAULT_GAP, DEFAULT_SOLVER
+from dynaopt.stores import NOWHERE
 from dynaopt.transitions import find_transitions
 from dynaopt.window_task import Task
 from dynaopt.window_worker import Job, solve_jobs
@@ -47,7 +47,18 @@ from dynaopt.workers import check_workers
 ProgressCallback = Callable[[int, int, float], None]
 """Called with the windows done, the windows in all, and the serving energy of those done, in joules."""
 
+StageCallback = Callable[[str, bool], None]
+"""Called with what a coupled plan is at, in words, and whether that should be told at all costs."""
+
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Whom to tell how far a plan is."""
+
+    progress: ProgressCallback
+    stage: StageCallback
 
 
 def plan(
@@ -55,19 +66,20 @@ def plan(
     profiles: Profile | Sequence[Profile],
     *,
     slo: Slo | None = None,
-    solver: str = "greedy",
+    solver: str | None = None,
     time_limit_s: float | None = None,
     gap_tolerance: float = DEFAULT_GAP,
     objective: Objective | None = None,
-    coupled: bool | Coupling = False,
+    coupled: bool | Coupling | None = None,
     workers: int | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
+    stage: StageCallback | None = None,
     paths: Mapping[str, str | Path] | None = None,
     **cluster: Any,
 ) -> Schedule:
-    """Plan every window of a demand, by itself or coupled, and charge for the instances that start between them.
+    """Plan every window of a demand, together or each by itself, and charge for the instances that start between them.
 
     Parameters
     ----------
@@ -78,28 +90,31 @@ def plan(
     slo
         Latency objectives; Table IV of the DynamoLLM paper by default.
     solver
-        One of `dynaopt.solver_names`.
+        One of `dynaopt.solver_names`, to plan each window by itself with it. None, the default, for `DEFAULT_SOLVER`
+        where windows are planned by themselves.
     time_limit_s
-        Wall-clock seconds for each window; None for no limit.
+        Wall-clock seconds for each window by itself; None for no limit.
     gap_tolerance
-        Relative gap at which a window counts as optimal.
+        Relative gap at which a window, or the coupled whole, counts as optimal.
     objective
         What to minimise, and what energy and GPUs cost; None, the default, for energy alone.
     coupled
         Whether to plan all windows together, serving and starts (`docs/coupling.md`); a `Coupling` says what else is
-        asked of starts. By default each window is planned by itself. Coupled, `solver` and `time_limit_s` are only for
-        windows that cannot be served, and nothing is kept on the way.
+        asked of starts. None, the default, means that they are, unless `solver` or `time_limit_s` is given.
     workers
-        Processes for windows by themselves. By default as many as there are cores, or this one alone where others would
-        take longer to start than it takes to the end. The answers do not depend on it.
+        Processes. By default as many as there are cores, or this one alone where others would take longer to start than
+        it takes to the end. The answers do not depend on it.
     out
-        Folder to write the schedule into; None to write nothing. Finished windows are kept there as they come, so
-        that the same call resumes after it was stopped at any moment; a finished schedule of the same call is read
-        and not planned again.
+        Folder to write the schedule into; None to write nothing. What is finished is kept there as it comes, so that
+        the same call resumes after it was stopped at any moment; a finished schedule of the same call is read and not
+        planned again.
     overwrite
         Whether to plan anew where `out` holds the schedule of other inputs or options, or this one finished.
     progress
         Called as windows finish: windows done, windows in all, their serving energy so far in joules.
+    stage
+        Called with what a coupled plan is at, in words, and whether that should be told at all costs: it passes over
+        all windows several times before any finishes.
     paths
         Where inputs lie, by the names of demand and profiles; kept in the schedule for the record.
     **cluster
@@ -113,24 +128,24 @@ def plan(
     Raises
     ------
     InvalidInputError
-        If an option is out of range, a model has no profile, a series of the objective does not cover the demand, or
-        `out` holds another plan.
+        If an option is out of range, a model has no profile, a series of the objective does not cover the demand, a
+        solver is given for coupled windows, or `out` holds another plan.
     UnknownNameError
         If there is no solver of that name.
     """
     check_workers(workers)
     options: dict[str, Any] = {
         "slo": slo,
-        "solver": solver,
+        "solver": solver or DEFAULT_SOLVER,
         "time_limit_s": time_limit_s,
         "gap_tolerance": gap_tolerance,
     }
-    coupling = Coupling() if coupled is True else coupled or None
+    coupling = coupling_of(coupled, solver=solver, time_limit_s=time_limit_s)
     horizon = prepare(demand, profiles, objective=objective, coupling=coupling, paths=paths, **options, **cluster)
-    report = progress or (lambda *_: None)
+    watch = _Watch(progress or (lambda *_: None), stage or (lambda *_: None))
     if out is None:
-        return _planned(horizon, workers, report, None)
-    return _plan_into(Path(out), horizon, workers, report, overwrite=overwrite)
+        return _planned(horizon, workers, watch, None)
+    return _plan_into(Path(out), horizon, workers, watch, overwrite=overwrite)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -169,7 +184,7 @@ def prepare(
     profiles: Profile | Sequence[Profile],
     *,
     slo: Slo | None = None,
-    solver: str = "greedy",
+    solver: str = DEFAULT_SOLVER,
     time_limit_s: float | None = None,
     gap_tolerance: float = DEFAULT_GAP,
     objective: Objective | None = None,
@@ -184,7 +199,8 @@ def prepare(
     demand, profiles, slo, solver, time_limit_s, gap_tolerance, objective, paths, **cluster
         As `plan` takes them.
     coupling
-        How windows are planned together; None for each by itself.
+        How windows are planned together; None for each by itself. Coupled, `solver` looks for the reasons of windows
+        that cannot be served.
 
     Raises
     ------
@@ -200,7 +216,7 @@ def prepare(
         tuple(task.profiles.values()),
         slo=task.slo,
         cluster=task.cluster,
-        solver=solver,
+        solver=solver if coupling is None else COUPLED,
         time_limit_s=time_limit_s,
         gap_tolerance=gap_tolerance,
         paths=paths,
@@ -212,37 +228,36 @@ def prepare(
     return horizon
 
 
-def _plan_into(
-    folder: Path, horizon: Horizon, workers: int | None, progress: ProgressCallback, *, overwrite: bool
-) -> Schedule:
+def _plan_into(folder: Path, horizon: Horizon, workers: int | None, watch: _Watch, *, overwrite: bool) -> Schedule:
     metadata, options = horizon.metadata, describe(horizon.metadata)
     if not overwrite and is_finished(folder, metadata):
         _LOG.info("%s holds this very plan, finished.", folder)
         finished = read_schedule(folder)
-        progress(finished.num_windows, finished.num_windows, finished.serving_energy_j)
+        watch.progress(finished.num_windows, finished.num_windows, finished.serving_energy_j)
         return replace(finished, profiles=tuple(horizon.profiles))
     with Journal(folder / PARTIAL_FOLDER, digest=metadata.digest, options=options, overwrite=overwrite) as journal:
-        schedule = _planned(horizon, workers, progress, journal)
+        schedule = _planned(horizon, workers, watch, journal)
         write_schedule(schedule, folder)
         journal.remove()
     return schedule
 
 
-def _planned(horizon: Horizon, workers: int | None, progress: ProgressCallback, journal: Journal | None) -> Schedule:
+def _planned(horizon: Horizon, workers: int | None, watch: _Watch, journal: Journal | None) -> Schedule:
     """Solve the windows, together or by themselves."""
     if horizon.metadata.coupling is None:
-        return assemble(horizon, _solve(horizon, workers, progress, journal))
+        return assemble(horizon, _solve(horizon, workers, watch.progress, journal))
     num_windows, window_s = horizon.demand.num_windows, horizon.demand.window_s
-
-    def ready(done: int, power_w: float) -> None:
-        """Tell of the first pass over the windows, which takes as long as several later ones."""
-        progress(done, num_windows, power_w * window_s)
-
-    windows = [(number, horizon.window(number)) for number in range(num_windows)]
-    asked = horizon.metadata.coupling.asked
-    found = solve_horizon(horizon.task, windows, asked, prices=horizon.prices, ready=ready)
-    progress(num_windows, num_windows, total_power_w(found.answers) * window_s)
-    return assemble(horizon, [found.answers], found.lower_bound)
+    found = solve_horizon(
+        horizon.task,
+        [(number, horizon.window(number)) for number in range(num_windows)],
+        horizon.metadata.coupling.asked,
+        prices=horizon.prices,
+        workers=workers,
+        store=journal or NOWHERE,
+        told=Told(stage=watch.stage, settled=lambda n, power_w: watch.progress(n, num_windows, power_w * window_s)),
+    )
+    watch.progress(num_windows, num_windows, sum(map(total_power_w, found.parts)) * window_s)
+    return assemble(horizon, found.parts, found.lower_bound)
 
 
 def _solve(horizon: Horizon, workers: int | None, progress: ProgressCallback, journal: Journal | None) -> list[Answers]:
@@ -354,30 +369,3 @@ def _make_task(
         time_limit_s=time_limit_s,
         gap_tolerance=gap_tolerance,
     )
-
-
-def is_finished(folder: Path, metadata: ScheduleMetadata) -> bool:
-    """Tell whether a folder holds the schedule of this very plan.
-
-    Parameters
-    ----------
-    folder
-        Where it would lie.
-    metadata
-        What names the plan.
-
-    Raises
-    ------
-    InvalidInputError
-        If it holds that of another plan, telling what differs, or one that cannot be read.
-    """
-    if not (folder / METADATA_FILE).is_file():
-        return False
-    options = describe(metadata)
-    try:
-        found = read_schedule_metadata(folder)
-    except DynaoptError as error:
-        raise different_plan(folder, f"a {METADATA_FILE} that cannot be read ({error})", None, options) from error
-    if found.digest != metadata.digest:
-        raise different_plan(folder, "the schedule", {"options": describe(found)}, options)
-    return True

@@ -1,8 +1,8 @@
-"""Finished windows on disk, so that a plan that is stopped at any moment loses none of them.
+"""What is finished of a plan, on disk, so that one that is stopped at any moment loses none of it.
 
-A journal is a folder: ``journal.json`` says which plan it belongs to, and each chunk of finished windows is a file of
-two lines, a checksum and the answers. Files appear whole or not at all; one that does not fit its checksum is dropped
-and its windows are solved again.
+A journal is a folder: ``journal.json`` says which plan it belongs to, and each chunk of finished windows, or what else
+was found on the way, is a file of two lines, a checksum and the content. Files appear whole or not at all; one that
+does not fit its checksum is dropped and its content is found again.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from dynaopt.answers import Answers, is_complete, window_numbers
-from dynaopt.errors import InvalidInputError
+from dynaopt.errors import DynaoptError, InvalidInputError
 from dynaopt.folder_lock import FolderLock
+from dynaopt.schedule import ScheduleMetadata
+from dynaopt.schedule_io import METADATA_FILE, read_schedule_metadata
+from dynaopt.schedule_metadata import describe
 from dynaopt.tables import atomic_path
 
 _HEAD_FILE = "journal.json"
-_CHUNKS = "windows-*.json"
+_KEPT, _CHUNKS = "*-*.json", "windows-*.json"
 
 
 class Journal:
-    """The finished windows of one plan. A context: while it is open, no other process may open it.
+    """What is finished of one plan. A context: while it is open, no other process may open it.
 
     Parameters
     ----------
@@ -83,9 +86,22 @@ class Journal:
         answers
             Of at least one window.
         """
-        text = json.dumps(answers, separators=(",", ":"))
         numbers = window_numbers(answers)
-        with atomic_path(self.folder / f"windows-{min(numbers):06d}-{max(numbers):06d}.json") as partial:
+        self.put(f"windows-{min(numbers):06d}-{max(numbers):06d}", answers)
+
+    def get(self, name: str) -> Any:
+        """Return what is kept under a name; None for nothing, or nothing that is whole. See `stores.Store`."""
+        path = self.folder / f"{name}.json"
+        if not path.exists():
+            return None
+        checksum, _, text = path.read_bytes().decode("utf-8", errors="replace").partition("\n")
+        text = text.removesuffix("\n")
+        return json.loads(text) if checksum == self._checksum(text) else None
+
+    def put(self, name: str, value: Any) -> None:
+        """Keep a value; see `stores.Store`."""
+        text = json.dumps(value, separators=(",", ":"))
+        with atomic_path(self.folder / f"{name}.json") as partial:
             partial.write_text(f"{self._checksum(text)}\n{text}\n", encoding="utf-8")
 
     def remove(self) -> None:
@@ -100,7 +116,7 @@ class Journal:
         found = _read_json(head)
         if isinstance(found, dict) and found.get("digest") == self._digest:
             return
-        chunks = list(self.folder.glob(_CHUNKS))
+        chunks = list(self.folder.glob(_KEPT))
         if chunks and not self._overwrite:
             raise different_plan(self.folder.parent, "an unfinished plan", found, self._options)
         for chunk in chunks:
@@ -111,11 +127,7 @@ class Journal:
             )
 
     def _read_chunk(self, path: Path) -> Answers | None:
-        checksum, _, text = path.read_bytes().decode("utf-8", errors="replace").partition("\n")
-        text = text.removesuffix("\n")
-        if checksum != self._checksum(text):
-            return None
-        answers = json.loads(text)
+        answers = self.get(path.stem)
         return answers if is_complete(answers) else None
 
     def _checksum(self, text: str) -> str:
@@ -144,6 +156,33 @@ def different_plan(folder: Path, what: str, found: object, options: Mapping[str,
         found=f"{what} of {', '.join(differences) or 'other inputs or options'}",
         hint="name another folder (--out), throw that one away, or plan anew in it (--overwrite)",
     )
+
+
+def is_finished(folder: Path, metadata: ScheduleMetadata) -> bool:
+    """Tell whether a folder holds the schedule of this very plan.
+
+    Parameters
+    ----------
+    folder
+        Where it would lie.
+    metadata
+        What names the plan.
+
+    Raises
+    ------
+    InvalidInputError
+        If it holds that of another plan, telling what differs, or one that cannot be read.
+    """
+    if not (folder / METADATA_FILE).is_file():
+        return False
+    options = describe(metadata)
+    try:
+        found = read_schedule_metadata(folder)
+    except DynaoptError as error:
+        raise different_plan(folder, f"a {METADATA_FILE} that cannot be read ({error})", None, options) from error
+    if found.digest != metadata.digest:
+        raise different_plan(folder, "the schedule", {"options": describe(found)}, options)
+    return True
 
 
 def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

@@ -106,7 +106,8 @@ def pareto_front(
     out
         Folder for the plans, ``point-01`` and so on, which resume as `plan` does; None to keep none.
     **options
-        Of `plan`, for example ``num_gpus=320`` or ``solver="auto"``.
+        Of `plan`, for example ``num_gpus=320`` or ``solver="auto"``. Windows are planned by themselves here, unless
+        ``coupled=True`` is among them.
 
     Raises
     ------
@@ -148,7 +149,7 @@ class _Planner:
             slo=self.slo.scaled(slo_scale),
             objective=self.objective.replace(minimise=alone or weights),
             out=None if self.out is None else self.out / f"point-{number:02d}",
-            **self.options,
+            **{"coupled": False, **self.options},
         )
         self.schedules.append(schedule)
         self.rows.append(_row(schedule, weights, slo_scale))

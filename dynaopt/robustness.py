@@ -16,6 +16,7 @@ from dynaopt.profile import Profile
 from dynaopt.schedule import Schedule
 from dynaopt.slo import Slo
 from dynaopt.slo_margin import margin_quantile, slo_margins
+from dynaopt.solvers.base import DEFAULT_SOLVER
 
 ProgressCallback = Callable[[int, int, str], None]
 """Called with how many ways to be off were tried, how many there are, and the last one's name."""
@@ -102,7 +103,7 @@ def perturb(
         The ways in which they are off; by default those of `perturbations`.
     replan
         Makes the plan that one would have made knowing the truth, from the schedule and the true profiles; by default
-        the same solver under the same options.
+        the same solver, or coupling, under the same options.
     progress
         Called after each change.
 
@@ -128,7 +129,7 @@ def perturb_busiest_day(
     *,
     size: float = 0.1,
     slo: Slo | None = None,
-    solver: str = "greedy",
+    solver: str = DEFAULT_SOLVER,
     time_limit_s: float | None = None,
     progress: ProgressCallback | None = None,
     **cluster: Any,
@@ -210,8 +211,9 @@ def _replan(schedule: Schedule, profiles: Sequence[Profile]) -> Schedule:
         schedule.demand,
         profiles,
         slo=metadata.slo,
-        solver=metadata.solver,
+        solver=metadata.solver if metadata.coupling is None else None,
         time_limit_s=metadata.time_limit_s,
+        coupled=metadata.coupling is not None and metadata.coupling.asked,
         gap_tolerance=metadata.gap_tolerance,
         **metadata.cluster.model_dump(),
     )

@@ -17,8 +17,7 @@ import pandas as pd
 
 from dynaopt.errors import InvalidInputError
 from dynaopt.folder_lock import FolderLock
-from dynaopt.horizon import is_finished
-from dynaopt.journal import Journal
+from dynaopt.journal import Journal, is_finished
 from dynaopt.schedule import Schedule
 from dynaopt.schedule_io import write_schedule
 from dynaopt.schedule_metadata import describe

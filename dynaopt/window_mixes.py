@@ -6,8 +6,9 @@ giving an instance to another pool, or another clock, is free.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,10 +21,13 @@ from dynaopt.load_sets import NUM_CLASSES
 from dynaopt.pool_value import IntArray
 from dynaopt.price_search import PoolInstances, Workspace, pool_instances
 
+Parts = tuple[tuple[int, int, float], ...]
+"""Option of the group, number of instances, requests per second on each."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class InstanceMix:
-    """Instances that serve a model's arrivals in a window.
+    """Instances that serve a model's arrivals in a window; plain, so that it can travel and be kept.
 
     Parameters
     ----------
@@ -31,13 +35,24 @@ class InstanceMix:
         Instances of each degree, shape (degrees,).
     power_w
         What they draw, hosts included, beyond their GPUs when unused, in watts.
-    answer
-        Where they are and what they serve.
+    pools
+        Pools of the group that serve anything, with the load of each, in requests per second, and its instances.
     """
 
     counts: IntArray
     power_w: float
-    answer: GroupAnswer
+    pools: tuple[tuple[int, float, Parts], ...]
+
+    def to_json(self) -> list[Any]:
+        """Return it as lists and numbers, every digit kept."""
+        return [self.counts.tolist(), self.power_w, self.pools]
+
+    @classmethod
+    def from_json(cls, kept: Sequence[Any]) -> InstanceMix:
+        """Return what `to_json` kept."""
+        counts, power_w, pools = kept
+        own = tuple((p, load_rps, tuple((k, n, rate) for k, n, rate in parts)) for p, load_rps, parts in pools)
+        return cls(counts=np.array(counts, dtype=np.int64), power_w=power_w, pools=own)
 
 
 class ModelWindow:
@@ -95,10 +110,21 @@ class ModelWindow:
         lower_w = answer.lower_w + missed_w
         if answer.chosen is None:
             return None, lower_w
-        counts = self.counts(answer)
-        return InstanceMix(counts=counts, power_w=answer.cost_w - float(charged_w @ counts), answer=answer), lower_w
+        return self._mix(answer, answer.cost_w - float(charged_w @ self._counts(answer))), lower_w
 
-    def counts(self, answer: GroupAnswer) -> IntArray:
+    def answer(self, mix: InstanceMix) -> GroupAnswer:
+        """Return a mix as an answer for the group: where its instances are and what they serve."""
+        loads_rps, chosen = np.zeros(len(self.group.pools)), [pool_instances(self.group, ())] * len(self.group.pools)
+        for p, load_rps, parts in mix.pools:
+            loads_rps[p], chosen[p] = load_rps, pool_instances(self.group, parts)
+        return GroupAnswer(loads_rps, chosen, 0.0)
+
+    def _mix(self, answer: GroupAnswer, power_w: float) -> InstanceMix:
+        ways = enumerate(zip(answer.loads_rps.tolist(), answer.chosen or [], strict=True))
+        pools = tuple((p, load, _plain(way.parts)) for p, (load, way) in ways if load > 0 or way.parts)
+        return InstanceMix(counts=self._counts(answer), power_w=float(power_w), pools=pools)
+
+    def _counts(self, answer: GroupAnswer) -> IntArray:
         """Return how many instances of each degree an answer has, shape (degrees,)."""
         counts = np.zeros(self.degrees.size, dtype=np.int64)
         for way in answer.chosen or []:
@@ -119,7 +145,7 @@ class ModelWindow:
         at = [joint.pools.index(p) for p in self.group.pools]
         chosen = [(answer.chosen or [])[n] for n in at]
         part = GroupAnswer(answer.loads_rps[at], [self._anew(joint, way.parts) for way in chosen], 0.0)
-        return InstanceMix(counts=self.counts(part), power_w=self._power_w(part), answer=part)
+        return self._mix(part, self._power_w(part))
 
     def _anew(self, joint: Group, parts: tuple[tuple[int, int, float], ...]) -> PoolInstances:
         """Return instances of a joint group as instances of this one."""
@@ -169,3 +195,7 @@ class ModelWindow:
                 pool = group.pools[int(np.searchsorted(group.first_option, k, side="right")) - 1]
                 loads.append(Load(pool=pool, option=group.options[k], num_instances=count, rate_rps=0.0))
         return loads
+
+
+def _plain(parts: Parts) -> Parts:
+    return tuple((int(k), int(n), float(rate)) for k, n, rate in parts)

@@ -1,8 +1,9 @@
 """Small horizons for tests of planning, and the program that is killed in some of them.
 
-Run as a program it plans `make_week` into a folder: ``python -m planning OUT SOLVER WORKERS KILL``, where KILL is
-``never``, ``window:N`` (the process kills itself once N windows are done), ``replace:N`` (at the N-th file moved into
-place) or ``outside`` (it says when it has begun, and somebody else does).
+Run as a program it plans `make_week` into a folder: ``python -m planning OUT SOLVER WORKERS KILL``, where SOLVER may be
+``coupled`` for all windows together, and KILL is ``never``, ``window:N`` (the process kills itself once N windows are
+done), ``replace:N`` (at the N-th file moved into place) or ``outside`` (it says when it has begun, and somebody else
+does).
 """
 
 import json
@@ -18,7 +19,7 @@ import pandas as pd
 import simple_solver
 from builders import make_profile, same_for_all_classes
 
-from dynaopt import window_worker
+from dynaopt import coupled_shards, restricted_master, window_worker
 from dynaopt.demand import Demand
 from dynaopt.horizon import plan
 from dynaopt.profile import Profile
@@ -102,6 +103,8 @@ def main(out: str, solver: str, workers: str, kill: str) -> None:
     """Plan the week, and die as told."""
     simple_solver.register()
     window_worker._CHUNK_S = 0.05  # more chunks, more moments to be killed at
+    restricted_master.STRETCH, restricted_master.OVERLAP = 16, 8
+    coupled_shards.CHUNK = 4
     how, _, count = kill.partition(":")
     if how == "replace":
         Path.replace = _killing_replace(int(count))  # type: ignore[method-assign,assignment]
@@ -112,7 +115,8 @@ def main(out: str, solver: str, workers: str, kill: str) -> None:
         if how == "window" and num_done >= int(count):
             _die()
 
-    plan(make_week(), make_small_profile(), out=out, solver=solver, workers=int(workers), progress=progress, **OPTIONS)
+    name = None if solver == "coupled" else solver
+    plan(make_week(), make_small_profile(), out=out, solver=name, workers=int(workers), progress=progress, **OPTIONS)
 
 
 if __name__ == "__main__":

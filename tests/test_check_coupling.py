@@ -30,7 +30,7 @@ def demand() -> Demand:
 @pytest.fixture(scope="module")
 def myopic(demand: Demand, profile: dynaopt.Profile) -> Schedule:
     """Plan its windows by themselves."""
-    return dynaopt.plan(demand, profile, workers=1)
+    return dynaopt.plan(demand, profile, coupled=False, workers=1)
 
 
 def _claiming(schedule: Schedule, bound: float | None = None, **asked: object) -> Schedule:

@@ -91,7 +91,7 @@ def test_plan_as_json(planned: Path, capsys: pytest.CaptureFixture[str]) -> None
     schedule = read_schedule(planned)
     assert told["summary"] == pytest.approx(schedule.summary())
     assert told["format_version"] == 1
-    assert (told["demand"], told["profiles"], told["solver"]) == ("demand", ["tiny"], "greedy")
+    assert (told["demand"], told["profiles"], told["solver"]) == ("demand", ["tiny"], "coupled")
     assert told["violations"] == []
     names = [baseline["name"] for baseline in told["baselines"]]
     assert names == ["single pool, TP4 at 2000 MHz", "best single pool, TP4 at 2000 MHz"]
@@ -176,9 +176,19 @@ def test_another_plan_in_the_folder_is_not_overwritten(planned: Path, tmp_path: 
     assert read_schedule(folder).metadata.cluster.num_gpus == 200
 
 
-def test_an_interrupted_plan_goes_on(planned: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("how", "kept", "again"),
+    [
+        ("--myopic", r"\d of 6 windows are", "windows were planned before"),
+        ("--coupled", "what was found so far is", r"going on after pass \d+ over the windows"),
+    ],
+)
+def test_an_interrupted_plan_goes_on(
+    how: str, kept: str, again: str, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Tests exit code 130 and how to go on, and that going on ends with the files of an undisturbed run."""
-    folder = tmp_path / "plan"
+    folder, undisturbed, command = tmp_path / "plan", tmp_path / "undisturbed", [*PLAN, how]
+    assert main([*command, "--out", str(undisturbed)]) == 0
     show = cli_plan.WindowProgress.__call__
 
     def interrupt(self, num_done: int, num_windows: int, energy_j: float) -> None:
@@ -189,14 +199,14 @@ def test_an_interrupted_plan_goes_on(planned: Path, tmp_path: Path, capsys, monk
     with monkeypatch.context() as patch:
         patch.setattr(cli_plan.WindowProgress, "__call__", interrupt)
         capsys.readouterr()
-        assert main([*PLAN, "--out", str(folder)]) == 130
+        assert main([*command, "--out", str(folder)]) == 130
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert re.search(rf"interrupted; \d of 6 windows are kept in {folder}, and the same command goes on", printed.err)
-    assert main([*PLAN, "--out", str(folder)]) == 0
-    assert "windows were planned before" in capsys.readouterr().err
+    assert re.search(rf"interrupted; {kept} kept in {folder}, and the same command goes on", printed.err)
+    assert main([*command, "--out", str(folder)]) == 0
+    assert re.search(again, capsys.readouterr().err)
     for name in ("allocations.parquet", "routes.parquet", "transitions.csv", "demand.parquet"):
-        assert (folder / name).read_bytes() == (planned / name).read_bytes(), name
+        assert (folder / name).read_bytes() == (undisturbed / name).read_bytes(), name
 
 
 def test_an_interruption_elsewhere_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

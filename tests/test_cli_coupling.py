@@ -10,9 +10,22 @@ from dynaopt.cli_coupling import CouplingOptions, make_coupling
 from dynaopt.errors import InvalidInputError
 
 
-def test_without_coupled_there_is_none() -> None:
-    """Tests that windows are planned by themselves unless it is asked."""
-    assert make_coupling(CouplingOptions(False, None, None, None)) is None
+@pytest.mark.parametrize(
+    ("asked", "is_coupled"),
+    [
+        (CouplingOptions(), True),
+        (CouplingOptions(True), True),
+        (CouplingOptions(min_up="30min"), True),
+        (CouplingOptions(False), False),
+        (CouplingOptions(False, solver="highs", time_limit_s=1.0), False),
+        (CouplingOptions(solver="highs"), False),
+        (CouplingOptions(time_limit_s=1.0), False),
+    ],
+    ids=str,
+)
+def test_windows_are_coupled_unless_something_else_is_asked(asked: CouplingOptions, is_coupled: bool) -> None:
+    """Tests the default, and that a solver or a time limit, which are of single windows, means window by window."""
+    assert (make_coupling(asked) is not None) is is_coupled
 
 
 def test_reads_what_is_asked(tmp_path: Path) -> None:
@@ -26,11 +39,19 @@ def test_reads_what_is_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", [CouplingOptions(False, "30min", None, None), CouplingOptions(False, None, 1, None)], ids=str
+    ("asked", "option", "beside"),
+    [
+        (CouplingOptions(False, "30min"), "--myopic", "--min-up"),
+        (CouplingOptions(False, max_starts=1), "--myopic", "--max-starts"),
+        (CouplingOptions(solver="highs", max_starts=1), "--solver", "--max-starts"),
+        (CouplingOptions(True, solver="highs"), "--solver", "--coupled"),
+        (CouplingOptions(True, time_limit_s=1.0), "--time-limit", "--coupled"),
+    ],
+    ids=str,
 )
-def test_refuses_limits_of_starts_for_windows_by_themselves(asked: CouplingOptions) -> None:
-    """Tests that what only a coupled plan can keep is refused without one, and the message names what to type."""
-    with pytest.raises(InvalidInputError, match="--coupled"):
+def test_refuses_what_goes_only_with_the_other_way(asked: CouplingOptions, option: str, beside: str) -> None:
+    """Tests that limits of starts without coupling, and solvers of windows with it, are refused by name."""
+    with pytest.raises(InvalidInputError, match=f"option {option}: .*{beside} beside it; .*leave one of the two out"):
         make_coupling(asked)
 
 

@@ -10,14 +10,16 @@ import pandas as pd
 import pytest
 
 from dynaopt.capacity_program import solve_program
-from dynaopt.coupled import solve_coupled
+from dynaopt.coupled import CoupledAnswer, solve_coupled
 from dynaopt.coupled_program import formulate_horizon
+from dynaopt.coupled_shard import Found
 from dynaopt.coupled_windows import CoupledWindow, ready_window
 from dynaopt.coupling import Links
 from dynaopt.generated_profiles import make_profile
 from dynaopt.price_search import Workspace
 from dynaopt.problem import Problem, WindowDemand
 from dynaopt.request_class import REQUEST_CLASSES
+from dynaopt.solvers.greedy import FEW_NODES
 
 NUM_GPUS, WINDOW_S = 32, 300.0
 GAP = 1e-5
@@ -74,12 +76,24 @@ def _links(problems: Sequence[Problem], windows: Sequence[CoupledWindow], **chan
     return Links(**{**options, **changes})  # type: ignore[arg-type]
 
 
+def _solve(windows: Sequence[CoupledWindow], links: Links) -> CoupledAnswer:
+    room = Workspace()
+
+    def search(prices: Sequence[Sequence[np.ndarray]]) -> list[list[Found]]:
+        return [
+            [m.cheapest(p, room, max_nodes=FEW_NODES, gap=GAP / 2) for m, p in zip(w.models, own, strict=True)]
+            for w, own in zip(windows, prices, strict=True)
+        ]
+
+    return solve_coupled([w.mixes for w in windows], links, search, gap=GAP)
+
+
 def _objective(windows: Sequence[CoupledWindow], links: Links, answer: object) -> float:
     """Count the objective of an answer again from what its allocations say."""
     total, before = 0.0, links.initial
     for t, (window, mixes) in enumerate(zip(windows, answer.chosen, strict=True)):  # type: ignore[attr-defined]
         assert mixes is not None
-        allocation = window.allocation(mixes, answer.idle[t], links, float(links.gpu_price_w[t]))  # type: ignore[attr-defined]
+        allocation = window.allocation(mixes, [answer.idle[t]], float(links.gpu_price_w[t]))  # type: ignore[attr-defined]
         counts = np.zeros(links.num_kinds, dtype=np.int64)
         for group in allocation.groups:
             counts[np.searchsorted(links.tp, group.tp)] += group.num_instances
@@ -107,7 +121,7 @@ def test_agrees_with_the_whole_horizon_as_one_program(name: str, seed: int) -> N
     problems = _problems(seed)
     windows = _ready(problems)
     links = _links(problems, windows, **CHANGES[name])
-    answer = solve_coupled(windows, links, gap=GAP)
+    answer = _solve(windows, links)
     oracle = solve_program(formulate_horizon(problems, links), 120.0, 1e-6)
     assert oracle is not None
     found = _objective(windows, links, answer)
@@ -121,8 +135,8 @@ def test_costs_no_more_than_windows_by_themselves() -> None:
     problems = _problems(3)
     windows = _ready(problems)
     links = _links(problems, windows)
-    answer = solve_coupled(windows, links, gap=GAP)
-    myopic = replace(answer, chosen=[[own[0] for own in w.mixes] for w in windows], idle=np.zeros_like(answer.idle))
+    answer = _solve(windows, links)
+    myopic = replace(answer, chosen=[w.mixes for w in windows], idle=np.zeros_like(answer.idle))
     assert _objective(windows, links, answer) < _objective(windows, links, myopic)
 
 
@@ -131,6 +145,6 @@ def test_free_starts_leave_windows_to_themselves() -> None:
     problems = _problems(1)
     windows = _ready(problems)
     links = _links(problems, windows, cold_j=np.zeros(1), reshard_j=np.zeros(1))
-    answer = solve_coupled(windows, links, gap=GAP)
+    answer = _solve(windows, links)
     alone = sum((w.lower_w - w.base_w) * WINDOW_S for w in windows)
     assert answer.lower_bound == pytest.approx(alone, rel=1e-4)

@@ -8,6 +8,8 @@ from dynaopt.problem import Problem
 from dynaopt.result import Result
 
 DEFAULT_GAP = 1e-4
+DEFAULT_SOLVER = "greedy"
+"""Who solves windows by themselves where nobody is named."""
 
 
 class Solver(Protocol):

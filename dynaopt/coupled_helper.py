@@ -1,0 +1,95 @@
+"""A process beside the planner's that keeps a shard of the windows of a coupled plan, and is asked over a pipe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+from joblib.externals.loky.backend.context import get_context
+
+from dynaopt.chunk_worker import end_with
+from dynaopt.coupled_shard import Shard
+from dynaopt.coupling import IntArray
+from dynaopt.window_task import Task
+
+LOST = (EOFError, ConnectionError, BrokenPipeError)
+"""What is raised where the process has died."""
+
+
+class Helper:
+    """A helper process, from its start to `stop`. Answers come in the order of what was asked.
+
+    Parameters
+    ----------
+    task
+        What all windows have in common.
+    degrees
+        Tensor-parallel degrees of each model without a fixed mix.
+    """
+
+    def __init__(self, task: Task, degrees: Sequence[IntArray]) -> None:
+        # Loky's processes, unlike those of `multiprocessing`, do not run the user's script again.
+        context = get_context("loky")
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other, task, tuple(degrees), os.getpid()))
+        # It takes seconds until it has imported what it needs to be told the rest.
+        self._start = threading.Thread(target=self._process.start)
+        self._start.start()
+        self._other = other
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process, once it has begun."""
+        return None if self._process.pid is None else int(self._process.pid)
+
+    def is_up(self) -> bool:
+        """Tell whether it listens."""
+        if self._start.is_alive():
+            return False
+        self._other.close()
+        return True
+
+    def ask(self, method: str, argument: Any) -> None:
+        """Ask for a call of a method of the shard. What was asked before should be small, or received."""
+        self._pipe.send((method, argument))
+
+    def has_answer(self) -> bool:
+        """Tell whether `receive` would not wait."""
+        return bool(self._pipe.poll())
+
+    def receive(self) -> Any:
+        """Wait for the next answer, and return it or raise what the call raised."""
+        answer = self._pipe.recv()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def stop(self) -> None:
+        """End the process, whatever it is at."""
+        self._start.join()
+        self._other.close()
+        self._pipe.close()
+        if self._process.pid is not None:
+            self._process.terminate()
+            self._process.join()
+
+
+def _serve(pipe: Connection, task: Task, degrees: tuple[IntArray, ...], planner: int) -> None:
+    """Answer calls until the planner is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the planner's to deal with
+    end_with(planner)
+    shard = Shard(task, degrees)
+    while True:
+        try:
+            method, argument = pipe.recv()
+        except LOST:
+            return
+        try:
+            answer = getattr(shard, method)(argument)
+        except Exception as error:
+            answer = error
+        pipe.send(answer)
