@@ -72,7 +72,12 @@ class LookAhead:
             return []
         paid = self._fleet.filled(outlook.running, int(outlook.available_gpus[-1]))
         with silenced_stdout():
-            answer = solve_coupled(windows, self._links(windows, paid), gap=GAP)
+            answer = solve_coupled(
+                [window.mixes for window in windows],
+                self._links(windows, paid),
+                lambda prices: [w.cheapest(own, self._room, GAP / 2) for w, own in zip(windows, prices, strict=True)],
+                gap=GAP,
+            )
         # Where starts are not limited no window is without a mix.
         return [(mixes[0].counts, idle) for mixes, idle in zip(answer.chosen, answer.idle, strict=True) if mixes]
 
