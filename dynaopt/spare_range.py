@@ -23,8 +23,8 @@ from dynaopt.jit import compiled
 from dynaopt.pool_value import IntArray
 from dynaopt.spare_sums import dual_prices, undominated_sums
 
-ROOM = 400_000
-"""Most sums of a case; where there are more, the budget is too large."""
+ROOMS = 2_000, 20_000, 400_000
+"""For the sums of a case; where even the last does not suffice, the budget is too large."""
 CELLS = 512
 MAX_SEGMENTS = 20_000
 Part = tuple[int, int, float]
@@ -133,10 +133,13 @@ class Case:
     def sums(self, budget: float) -> Sums | None:
         """Return the sums within a budget above the line; None where there are too many."""
         if self._found is None or self._found[0] < budget:
-            found = Sums(*undominated_sums(*self._point, self._prices, self._most, budget, ROOM))
-            if found.load.size == 0:
+            for room in ROOMS:
+                found = Sums(*undominated_sums(*self._point, self._prices, self._most, budget, room))
+                if found.load.size > 0:
+                    self._found = budget, found
+                    break
+            else:
                 return None
-            self._found = budget, found
         return self._found[1]
 
     def parts(self, sums: Sums, j: int) -> list[Part]:

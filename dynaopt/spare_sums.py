@@ -132,6 +132,8 @@ def undominated_sums(
                 end += 1
                 nodes += 1
             at += 1
+        if end == n:
+            continue
         kept = _undominated(load[:end], spare[:end], cost[:end])
         n = 0
         for j in range(end):
