@@ -28,8 +28,7 @@ class Exact:
         """Solve a problem; see `Solver.solve`. Where the answer is a program's, `Result.solver` is that program."""
         started = time.perf_counter()
         deadline_s = float("inf") if time_limit_s is None else started + time_limit_s
-        # A relaxed reserve leaves its gap however many nodes there are.
-        is_short = time_limit_s is not None or problem.cluster.reserve != 0
+        is_short = time_limit_s is not None
         best = self._search(problem, FEW_NODES if is_short else MAX_NODES, time_limit_s, gap_tolerance)
         short_s = time.perf_counter() - started
         if is_short and not is_settled(best) and time.perf_counter() + LONGER * short_s < deadline_s:
@@ -41,5 +40,5 @@ class Exact:
 
     def _search(self, problem: Problem, nodes: int, time_limit_s: float | None, gap_tolerance: float) -> Result:
         """Search to the end, or for so many nodes, however wide the gap that is asked for."""
-        found = Greedy(nodes, search_gap=0.0).solve(problem, time_limit_s=time_limit_s, gap_tolerance=gap_tolerance)
+        found = Greedy(nodes, search_gap=0.0, exactly=nodes > FEW_NODES).solve(problem, time_limit_s=time_limit_s, gap_tolerance=gap_tolerance)
         return replace(found, solver=self.name)
