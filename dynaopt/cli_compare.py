@@ -61,6 +61,7 @@ from dynaopt.replay_result import ReplayResult
 from dynaopt.robustness import Robustness, perturb_busiest_day
 from dynaopt.schedule import Schedule
 from dynaopt.single_pool import nearest_mix
+from dynaopt.solvers.base import DEFAULT_SOLVER
 from dynaopt.tables import atomic_path
 
 _DEFAULT = Cluster()
@@ -105,7 +106,7 @@ def compare_command(
     mix_distance: MixDistance = _DEFAULT.max_mix_distance,
     unused_gpus: UnusedGpus = _DEFAULT.unused_gpus,
     policies: Policies = None,
-    solver: SolverName = "greedy",
+    solver: SolverName = DEFAULT_SOLVER,
     time_limit: TimeLimit = None,
     workers: Workers = None,
     perturb: Perturb = None,

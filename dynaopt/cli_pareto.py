@@ -46,6 +46,7 @@ from dynaopt.objective import JOULES_PER_KWH, Objective
 from dynaopt.pareto import SLO_SCALE, ParetoFront, pareto_front
 from dynaopt.problem import Cluster
 from dynaopt.profile_io import read_profile
+from dynaopt.solvers.base import DEFAULT_SOLVER
 from dynaopt.tables import atomic_path, write_table
 
 _DEFAULT = Cluster()
@@ -97,7 +98,7 @@ def pareto_command(
     gpu_carbon: GpuCarbon = 0.0,
     pue: Pue = 1.0,
     host_power: HostPower = None,
-    solver: SolverName = "greedy",
+    solver: SolverName = DEFAULT_SOLVER,
     time_limit: TimeLimit = None,
     workers: Workers = None,
     out: OutFolder = None,

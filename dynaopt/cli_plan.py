@@ -68,7 +68,7 @@ from dynaopt.profile_io import list_profiles, read_profile
 from dynaopt.report import write_report
 from dynaopt.schedule import Schedule
 from dynaopt.solvers import get_solver
-from dynaopt.solvers.base import DEFAULT_GAP
+from dynaopt.solvers.base import DEFAULT_GAP, DEFAULT_SOLVER
 from dynaopt.violations import Violation
 
 _DEFAULT = Cluster()
@@ -90,7 +90,7 @@ def plan_command(
     power_cap: PowerCap = None,
     unused_gpus: UnusedGpus = _DEFAULT.unused_gpus,
     fixed_mix: FixedMix = [],  # noqa: B006
-    solver: SolverName = "greedy",
+    solver: SolverName = DEFAULT_SOLVER,
     time_limit: TimeLimit = None,
     gap: Gap = DEFAULT_GAP,
     workers: Workers = None,

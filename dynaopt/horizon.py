@@ -38,7 +38,7 @@ from dynaopt.schedule_io import (
 from dynaopt.schedule_metadata import describe, make_metadata
 from dynaopt.slo import Slo
 from dynaopt.solvers import get_solver
-from dynaopt.solvers.base import DEFAULT_GAP
+from dynaopt.solvers.base import DEFAULT_GAP, DEFAULT_SOLVER, WINDOW_LIMIT_S
 from dynaopt.transitions import find_transitions
 from dynaopt.window_task import Task
 from dynaopt.window_worker import Job, solve_jobs
@@ -55,7 +55,7 @@ def plan(
     profiles: Profile | Sequence[Profile],
     *,
     slo: Slo | None = None,
-    solver: str = "greedy",
+    solver: str = DEFAULT_SOLVER,
     time_limit_s: float | None = None,
     gap_tolerance: float = DEFAULT_GAP,
     objective: Objective | None = None,
@@ -80,7 +80,7 @@ def plan(
     solver
         One of `dynaopt.solver_names`.
     time_limit_s
-        Wall-clock seconds for each window; None for no limit.
+        Wall-clock seconds for each window; None, the default, for `WINDOW_LIMIT_S` with `exact` and else for no limit.
     gap_tolerance
         Relative gap at which a window counts as optimal.
     objective
@@ -169,7 +169,7 @@ def prepare(
     profiles: Profile | Sequence[Profile],
     *,
     slo: Slo | None = None,
-    solver: str = "greedy",
+    solver: str = DEFAULT_SOLVER,
     time_limit_s: float | None = None,
     gap_tolerance: float = DEFAULT_GAP,
     objective: Objective | None = None,
@@ -192,6 +192,7 @@ def prepare(
         As `plan` does, and before any work is done.
     """
     _check_options(solver, time_limit_s, gap_tolerance)
+    time_limit_s = WINDOW_LIMIT_S if time_limit_s is None and solver == DEFAULT_SOLVER else time_limit_s
     prices = None if objective is None else objective.over(demand.starts, demand.window_s)
     task = _make_task(profiles, slo, solver, time_limit_s, gap_tolerance, Cluster.of(**cluster))
     task = task if prices is None else replace(task, gpu_price_w=_by_start(demand.starts, prices))

@@ -106,7 +106,7 @@ def pareto_front(
     out
         Folder for the plans, ``point-01`` and so on, which resume as `plan` does; None to keep none.
     **options
-        Of `plan`, for example ``num_gpus=320`` or ``solver="auto"``.
+        Of `plan`, for example ``num_gpus=320`` or ``solver="greedy"``.
 
     Raises
     ------

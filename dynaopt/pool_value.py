@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynaopt.envelope import ENVELOPE, TINY, FloatArray, merge
+from dynaopt.envelope import ENVELOPE, TINY, FloatArray, copy_envelope, merge
 from dynaopt.jit import compiled
 from dynaopt.value_table import TABLE, table_value
 
@@ -57,8 +57,8 @@ POOL = np.dtype(
 first of which is (0, 0); and the load T up to which they are complete, `limit_rps`. Where that is less than was wanted,
 T is a vertex, the vertices from `first_repeated` on are those within one first item of T, and `surplus` is what a pool
 costs at least beyond its least cost per request when its first items leave more than T to the others. Else
-`first_repeated` is -1, `surplus` 0, and beyond T nothing but the least cost per request is claimed. Where there is a `table`, V is that instead, and its marks
-stand for the vertices."""
+`first_repeated` is -1, `surplus` 0, and beyond T nothing but the least cost per request is claimed. Where there is a
+`table`, V is that instead, and its marks stand for the vertices."""
 
 
 @compiled
@@ -95,19 +95,9 @@ def fill_pools(
             a, b = first_point[k], first_point[k + 1]
             merge(scratch[now].single, rates[a:b], costs[a:b], k, scratch[1 - now].single)
             now = 1 - now
-        _copy_single(scratch[now].single, pools[p].single)
+        copy_envelope(scratch[now].single, pools[p].single)
         _find_items(pools[p])
         find_vertices(pools[p], wanted_rps[p], scratch)
-
-
-@compiled
-def _copy_single(source: Any, target: Any) -> None:
-    n = source.num_pieces
-    target.num_pieces = n
-    target.break_rps[0] = 0.0
-    for i in range(n):
-        target.break_rps[i + 1] = source.break_rps[i + 1]
-        target.left[i], target.right[i], target.option[i] = source.left[i], source.right[i], source.option[i]
 
 
 @compiled

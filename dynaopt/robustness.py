@@ -16,6 +16,7 @@ from dynaopt.profile import Profile
 from dynaopt.schedule import Schedule
 from dynaopt.slo import Slo
 from dynaopt.slo_margin import margin_quantile, slo_margins
+from dynaopt.solvers.base import DEFAULT_SOLVER
 
 ProgressCallback = Callable[[int, int, str], None]
 """Called with how many ways to be off were tried, how many there are, and the last one's name."""
@@ -128,7 +129,7 @@ def perturb_busiest_day(
     *,
     size: float = 0.1,
     slo: Slo | None = None,
-    solver: str = "greedy",
+    solver: str = DEFAULT_SOLVER,
     time_limit_s: float | None = None,
     progress: ProgressCallback | None = None,
     **cluster: Any,

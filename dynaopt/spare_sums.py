@@ -43,8 +43,9 @@ def dual_prices(
         high = min(high, w[i] / c[i])
     for _ in range(STEPS):
         first, second = low + (high - low) / 3, high - (high - low) / 3
-        if _best_load_price(s, c, w, first, load, capacity, number)[1] < (
-            _best_load_price(s, c, w, second, load, capacity, number)[1]
+        if (
+            _best_load_price(s, c, w, first, load, capacity, number)[1]
+            < (_best_load_price(s, c, w, second, load, capacity, number)[1])
         ):
             low = first
         else:

@@ -16,7 +16,7 @@ from dynaopt.demand import Demand
 from dynaopt.errors import InvalidInputError, MissingFileError
 from dynaopt.objective import Quantity
 from dynaopt.problem import Cluster
-from dynaopt.solvers.base import DEFAULT_GAP
+from dynaopt.solvers.base import DEFAULT_GAP, DEFAULT_SOLVER
 
 _DEFAULT = Cluster()
 CLUSTER_AXES = tuple(Cluster.model_fields)
@@ -181,7 +181,7 @@ class SweepSpec(_Section):
     host_w: Annotated[tuple[float | None, ...], *_Maybe] = (_DEFAULT.host_w,)
     max_mix_distance: Numbers = (_DEFAULT.max_mix_distance,)
     windows: Annotated[WindowSelection, BeforeValidator(_day)] = WindowSelection()
-    solver: str = "greedy"
+    solver: str = DEFAULT_SOLVER
     time_limit_s: float | None = None
     gap_tolerance: float = DEFAULT_GAP
     objective: ObjectiveSpec | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -18,8 +19,9 @@ from dynaopt.flat_problem import Family, Group
 from dynaopt.load_sets import CAN_SERVE, NUM_CLASSES
 from dynaopt.pool_value import POOL
 from dynaopt.price_search import PoolInstances, Relaxed, Trial, Workspace, pool_instances, priced, search_model
+from dynaopt.spare_points import Points, points_of
 from dynaopt.spare_pools import SparePools
-from dynaopt.spare_range import Points, SpareRange, points_of
+from dynaopt.spare_range import SpareRange
 from dynaopt.spare_sums import dual_prices
 from dynaopt.value_table import MAX_RANGES, append_range, clear_table
 
@@ -93,7 +95,7 @@ class TabledPools:
         tables = _Tables(self._points, self._reserve, model, best)
         lower, budget = 0.0, FIRST_BUDGET * tables.unit
         while True:
-            rises = tables.raise_to(budget, best)
+            rises = tables.raise_to(budget, best, self._deadline_s)
             tables.write(self._tables.pools)
             found = search_model(
                 model.families_up_to(tables.most_rps),
@@ -178,16 +180,18 @@ class _Tables:
                 self.most_rps[p] = most
                 size = float(points[p].point[:, 1].min())
                 ends = _ends(most * (1 + MARGIN), size, is_mixed=p not in range(*model.classes.indices(1 << 30)))
-                self._ranges[p] = [SpareRange(points[p], reserve, a, b) for a, b in zip(ends, ends[1:], strict=False)]
+                self._ranges[p] = [SpareRange(points[p], reserve, a, b) for a, b in pairwise(ends)]
 
-    def raise_to(self, budget: float, best: float) -> bool:
-        """Raise the budgets of all ranges, none higher than is of use; return whether any rose below what is of use."""
+    def raise_to(self, budget: float, best: float, deadline_s: float) -> bool:
+        """Raise the budgets of all ranges, none higher than is of use; return whether more of any would be of use."""
         rises = False
         for p, own in self._ranges.items():
             for one in own:
                 useful = best - min(self._beside(p, x, one.line) for x in (one.low_rps, one.high_rps))
                 wanted = min(budget, useful)
-                if useful > 0 and wanted > one.budget and one.raise_to(wanted):
+                if time.perf_counter() > deadline_s:
+                    return False
+                if useful > 0 and wanted > one.budget and not one.is_full and one.raise_to(wanted):
                     rises |= wanted < useful
         return rises
 
@@ -232,7 +236,7 @@ def _least_per_request(points: Points, slope: float) -> float:
     """Return what a request/s costs at least, with the capacity for it."""
     load, capacity, cost = (np.ascontiguousarray(column) for column in points.point.T)
     load_price, capacity_price, _ = dual_prices(load, capacity, cost, 1.0, slope, 0.0)
-    return load_price + slope * capacity_price
+    return float(load_price + slope * capacity_price)
 
 
 def _ends(most_rps: float, size_rps: float, *, is_mixed: bool) -> list[float]:

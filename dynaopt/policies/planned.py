@@ -7,6 +7,7 @@ from dynaopt.policies.base import Case
 from dynaopt.problem import Cluster
 from dynaopt.schedule import Schedule
 from dynaopt.solvers import get_solver
+from dynaopt.solvers.base import DEFAULT_SOLVER
 
 
 class Planned:
@@ -28,7 +29,7 @@ class Planned:
 
     def __init__(
         self,
-        solver: str = "greedy",
+        solver: str = DEFAULT_SOLVER,
         *,
         by_class: bool = False,
         time_limit_s: float | None = None,

@@ -39,9 +39,7 @@ class Greedy:
     name = "greedy"
     proves = False
 
-    def __init__(
-        self, max_nodes: int = FEW_NODES, search_gap: float | None = None, *, exactly: bool = False
-    ) -> None:
+    def __init__(self, max_nodes: int = FEW_NODES, search_gap: float | None = None, *, exactly: bool = False) -> None:
         self._max_nodes = max_nodes
         self._exactly = exactly
         self._search_gap = search_gap

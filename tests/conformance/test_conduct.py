@@ -74,7 +74,7 @@ def test_gap_is_recorded(solver_name: str) -> None:
     """Tests that the gap at which a solver was allowed to stop stands in the result."""
     result = dynaopt.solve(cases.one_instance().problem, solver=solver_name, gap_tolerance=0.01, time_limit_s=20.0)
     assert result.gap_tolerance == 0.01
-    assert result.solver == solver_name or solver_name == "auto"
+    assert result.solver == solver_name
 
 
 def test_solvers_agree_on_a_real_window(busy_window: Problem) -> None:
