@@ -11,6 +11,7 @@ above the lowest line, is V where it lies below that floor.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,21 +48,50 @@ class Sums:
         return self.load, self.capacity, self.cost
 
 
-class Case:
-    """Pools with none but some sizes of instances, over a range of loads."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Sizes:
+    """Which instances a pool may have, and what its load asks for then.
 
-    def __init__(self, points: Points, slope: float, offset_rps: float, number: int, most_rps: float) -> None:
-        self.points, self.slope, self.offset_rps = points, slope, offset_rps
-        self._most = most_rps, slope * most_rps + offset_rps, number
+    Parameters
+    ----------
+    points
+        Those of the instances.
+    slope, offset_rps
+        The capacity that load L needs is slope L + offset.
+    number
+        How many instances an open pool has at least.
+    """
+
+    points: Points
+    slope: float
+    offset_rps: float
+    number: int
+
+
+def sizes_of(points: Points, reserve: float | Literal["n+1"]) -> tuple[Sizes, ...]:
+    """Return the cases of a pool whose reserve is not 0."""
+    if reserve == "n+1":
+        return tuple(Sizes(points.up_to(c), 1.0, c, 2) for c in np.unique(points.point[:, 1]).tolist())
+    return (Sizes(points.up_to(np.inf), 1 / (1 - reserve), 0.0, 1),)
+
+
+class Case:
+    """A case over a range of loads."""
+
+    def __init__(self, sizes: Sizes, most_rps: float) -> None:
+        points = sizes.points
+        self.parts, self.part_option = points.part, points.part_option
+        self.slope, self.offset_rps = sizes.slope, sizes.offset_rps
+        self._most = most_rps, self.slope * most_rps + self.offset_rps, sizes.number
         load, capacity, cost = (np.ascontiguousarray(column) for column in points.point.T)
-        self._prices = dual_prices(load, capacity, cost, most_rps, self._most[1], float(number))
+        self._prices = dual_prices(load, capacity, cost, most_rps, self._most[1], float(sizes.number))
         reduced = cost - self._prices[0] * load - self._prices[1] * capacity
         order = np.argsort(reduced, kind="stable")
         self._point = load[order], capacity[order], cost[order]
         self._option = points.point_option[order]
         self.line = (
-            self._prices[1] * offset_rps + self._prices[2] * number,
-            self._prices[0] + self._prices[1] * slope,
+            self._prices[1] * self.offset_rps + self._prices[2] * sizes.number,
+            self._prices[0] + self._prices[1] * self.slope,
         )
         self._found: tuple[float, Sums] | None = None
 
@@ -81,7 +111,7 @@ class Case:
                 return None
         return self._found[1]
 
-    def parts(self, sums: Sums, j: int) -> list[Part]:
+    def instances(self, sums: Sums, j: int) -> list[Part]:
         """Return the instances of a sum as parts."""
         counts = np.zeros(self._option.size, dtype=np.int64)
         node = int(sums.node[j])
@@ -97,21 +127,15 @@ class SpareRange:
 
     Parameters
     ----------
-    points
+    cases
         Those of the pool.
-    reserve
-        As in `Cluster`, not 0.
     low_rps, high_rps
         The range, in requests per second.
     """
 
-    def __init__(self, points: Points, reserve: float | Literal["n+1"], low_rps: float, high_rps: float) -> None:
+    def __init__(self, cases: Sequence[Sizes], low_rps: float, high_rps: float) -> None:
         self.low_rps, self.high_rps = low_rps, high_rps
-        if reserve == "n+1":
-            sizes = np.unique(points.point[:, 1])
-            self._cases = [Case(points.up_to(c), 1.0, float(c), 2, high_rps) for c in sizes.tolist()]
-        else:
-            self._cases = [Case(points.up_to(np.inf), 1 / (1 - float(reserve)), 0.0, 1, high_rps)]
+        self._cases = [Case(sizes, high_rps) for sizes in cases]
         self.line = min(self._cases, key=lambda case: case.bound(high_rps)).line
         self.budget = 0.0
         self.is_full = False
@@ -143,19 +167,27 @@ class SpareRange:
         self._runs = runs
         return True
 
+    @property
+    def unknown(self) -> tuple[FloatArray, FloatArray]:
+        """Starts and ends of the loads at which V is not known, in requests per second."""
+        drawn = self.envelope[0]
+        n = int(drawn["num_pieces"])
+        breaks, at = self.low_rps + drawn["break_rps"][: n + 1], np.flatnonzero(drawn["option"][:n] < 0)
+        return breaks[at], breaks[at + 1]
+
     def cheapest(self, load_rps: float) -> list[Part]:
         """Return the instances that attain V at a load at which it is known."""
         best, found = np.inf, None
         for case, sums in self._runs:
-            cost, j, i = cheapest_at(sums.arrays, case.points.part, case.slope, case.offset_rps, load_rps)
+            cost, j, i = cheapest_at(sums.arrays, case.parts, case.slope, case.offset_rps, load_rps)
             if cost < best:
                 best, found = cost, (case, sums, j, i)
         if found is None:
             return []
         case, sums, j, i = found
-        parts = case.parts(sums, j)
-        if case.points.part_option[i] >= 0:
-            parts.append((int(case.points.part_option[i]), 1, max(load_rps - float(sums.load[j]), 0.0)))
+        parts = case.instances(sums, j)
+        if case.part_option[i] >= 0:
+            parts.append((int(case.part_option[i]), 1, max(load_rps - float(sums.load[j]), 0.0)))
         return _carrying(parts, load_rps)
 
     def _draw(self, runs: list[tuple[Case, Sums]]) -> bool:
@@ -165,7 +197,7 @@ class SpareRange:
         segments, least, n = np.empty((MAX_SEGMENTS, 4)), np.full(CELLS, ABSENT), 0
         for room in (_NO_ROOM, segments):
             for case, sums in runs:
-                shape = case.points.part, case.slope, case.offset_rps
+                shape = case.parts, case.slope, case.offset_rps
                 n = collect_segments(sums.arrays, *shape, window, floor, least, room, n)
             least = np.minimum.accumulate(least[::-1])[::-1].copy()
         if n > MAX_SEGMENTS:

@@ -16,7 +16,7 @@ from dynaopt.envelope import TINY, FloatArray
 from dynaopt.jit import compiled
 from dynaopt.pool_value import IntArray
 
-STEPS = 48
+STEPS = 32
 """Of a search that narrows down where a concave function is highest, each by a third."""
 
 

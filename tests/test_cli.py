@@ -91,7 +91,7 @@ def test_plan_as_json(planned: Path, capsys: pytest.CaptureFixture[str]) -> None
     schedule = read_schedule(planned)
     assert told["summary"] == pytest.approx(schedule.summary())
     assert told["format_version"] == 1
-    assert (told["demand"], told["profiles"], told["solver"]) == ("demand", ["tiny"], "greedy")
+    assert (told["demand"], told["profiles"], told["solver"]) == ("demand", ["tiny"], "exact")
     assert told["violations"] == []
     names = [baseline["name"] for baseline in told["baselines"]]
     assert names == ["single pool, TP4 at 2000 MHz", "best single pool, TP4 at 2000 MHz"]
