@@ -199,7 +199,7 @@ class Planner:
         if allocation is None:
             left_s = started + deadline_s - time.perf_counter()
             allowed_s = max(left_s, LEAST_TIME_S if np.isinf(bound_j) else RESCUE_S)
-            rescued = solve(problem, solver="auto", time_limit_s=allowed_s, gap_tolerance=self._gap)
+            rescued = solve(problem, solver="exact", time_limit_s=allowed_s, gap_tolerance=self._gap)
             allocation, by, reason = rescued.allocation, rescued.solver, rescued.reason
             bound_w, termination = rescued.lower_bound_w, rescued.termination
             bound_j = max(bound_j if np.isfinite(bound_j) else 0.0, bound_w * payback_s)

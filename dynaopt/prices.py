@@ -19,13 +19,12 @@ from dynaopt.problem import Problem, WindowDemand
 from dynaopt.profile import Profile
 from dynaopt.schedule import ANALYSES, Schedule
 from dynaopt.schedule_inputs import WindowChoice, charges_of, choose_windows, profiles_of, window_of
-from dynaopt.solvers import solver_names
+from dynaopt.solvers.base import DEFAULT_SOLVER
 from dynaopt.window_task import Task
 
 PRICE_COLUMNS = ("window_start", "kind", "model", "item", "step", "unit", "energy_wh", "lower_wh", "upper_wh")
 OBJECTIVE_COLUMNS = ("objective", "objective_lower", "objective_upper")
 REASON_COLUMNS = ("termination", "reason")
-DEFAULT_SOLVER = "exact" if "exact" in solver_names() else "auto"
 DEFAULT_TIME_LIMIT_S = 2.0
 _JOULES_PER_WH = 3600.0
 
