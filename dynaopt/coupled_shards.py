@@ -123,9 +123,9 @@ class Shards:
         asked: dict[Helper, deque[Part]] = {helper: deque() for helper in self._helpers}
         while any(queues.values()) or any(asked.values()):
             for helper in list(self._helpers):
-                if not helper.is_up():
-                    continue
                 try:
+                    if not helper.is_up():
+                        continue
                     while queues[helper] and len(asked[helper]) < _AHEAD:
                         helper.ask(method, queues[helper][0])
                         asked[helper].append(queues[helper].popleft())
