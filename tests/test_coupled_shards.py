@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -126,6 +127,14 @@ def test_what_a_helper_raises_is_raised_here(two: Shards, horizon: Horizon) -> N
     number = next(iter(two._owner))
     with pytest.raises(ValueError, match="zip"):
         two.search([number], [[]])
+
+
+def test_a_worker_of_a_pool_starts_no_helpers(horizon: Horizon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that a daemon, which may have no children, does all by itself."""
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    with _shards(horizon, 2) as shards:
+        assert len(_ready(shards, horizon)) == NUM_WINDOWS
+        assert shards._helpers == []
 
 
 def test_few_windows_are_not_worth_a_helper(horizon: Horizon) -> None:
