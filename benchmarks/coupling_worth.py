@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import time
 from collections.abc import Sequence
@@ -64,13 +65,11 @@ def gate(schedule: Schedule, profile: Profile, keep: int) -> dict[str, float]:
 
 
 def measure(demand: Demand, profile: Profile) -> dict[str, Any]:
-    """Plan a week in each way and return energies in kWh, seconds, and the coupled gap."""
-    began_s = time.perf_counter()
-    myopic = dynaopt.plan(demand, profile, workers=1)
-    myopic_s = time.perf_counter() - began_s
-    began_s = time.perf_counter()
-    coupled = dynaopt.plan(demand, profile, coupled=True)
-    coupled_s = time.perf_counter() - began_s
+    """Plan a week in each way and return energies in kWh, seconds, the load of the machine, and the coupled gap."""
+    myopic, myopic_s, myopic_cpu_s = _timed(demand, profile, coupled=False, workers=1)
+    alone, alone_s, alone_cpu_s = _timed(demand, profile, coupled=True, workers=1)
+    coupled, coupled_s, coupled_cpu_s = _timed(demand, profile, coupled=True)
+    assert coupled.allocations.equals(alone.allocations)  # whatever the number of processes
     violations = [*check(myopic, profiles=[profile]), *check(coupled, profiles=[profile])]
     gates = {keep: sum(gate(myopic, profile, keep).values()) / JOULES_PER_KWH for keep in KEEP_WINDOWS}
     best = min(gates, key=lambda keep: gates[keep])
@@ -87,10 +86,22 @@ def measure(demand: Demand, profile: Profile) -> dict[str, Any]:
         "bound_kwh": None if bound is None else bound / JOULES_PER_KWH,
         "coupled_gap": coupled.coupled_gap,
         "myopic_s": myopic_s,
+        "myopic_cpu_s": myopic_cpu_s,
+        "coupled_one_process_s": alone_s,
+        "coupled_one_process_cpu_s": alone_cpu_s,
         "coupled_s": coupled_s,
+        "coupled_cpu_s": coupled_cpu_s,
+        "load": os.getloadavg()[1],
         "num_unsolved": coupled.num_unsolved,
         "num_violations": len(violations),
     }
+
+
+def _timed(demand: Demand, profile: Profile, **options: Any) -> tuple[Schedule, float, float]:
+    """Plan; return the schedule, the seconds it took, and those of processors, helpers' included."""
+    began_s, before = time.perf_counter(), sum(os.times()[:4])
+    schedule = dynaopt.plan(demand, profile, **options)
+    return schedule, time.perf_counter() - began_s, sum(os.times()[:4]) - before
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

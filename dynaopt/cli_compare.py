@@ -48,8 +48,8 @@ from dynaopt.errors import InvalidInputError
 from dynaopt.figures_policies import energy_bars
 from dynaopt.paper_policies import Experiment, paper_energies
 from dynaopt.perturbation import perturbations
-from dynaopt.policies import BY_CLASS, OURS, Case, Policy, get_policy, make_case, policy_names
-from dynaopt.policies.planned import Planned
+from dynaopt.policies import BY_CLASS, OURS, TOGETHER, Case, Policy, get_policy, make_case, policy_names
+from dynaopt.policies.planned import Planned, PlannedTogether
 from dynaopt.policy_outcome import PolicyOutcome, run_policies, scaled
 from dynaopt.policy_page import write_policy_page
 from dynaopt.policy_table import policy_columns, policy_records, policy_rows, replay_columns, replay_rows
@@ -133,7 +133,8 @@ def compare_command(
     cluster |= {"max_mix_distance": mix_distance}
     Cluster.of(**cluster)
     asked: dict[str, Any] = {"time_limit_s": time_limit, "workers": workers}
-    chosen = _policies(policies, {OURS: Planned(solver, **asked), BY_CLASS: Planned(solver, by_class=True, **asked)})
+    ours = {OURS: Planned(solver, **asked), BY_CLASS: Planned(solver, by_class=True, **asked)}
+    chosen = _policies(policies, {**ours, TOGETHER: PlannedTogether(workers=workers)})
     _check_scale(scale_rate, is_replayed=is_replayed)
     if out is not None:
         check_out_folder("--out", out)

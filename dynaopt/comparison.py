@@ -12,6 +12,8 @@ from dynaopt.series import START
 JOULES_PER_KWH = 3.6e6
 
 Summary = Mapping[str, float | None]
+Row = tuple[str, Callable[[Summary], str | None]]
+"""A label, and how to write what it is of."""
 
 
 def _kwh(summary: Summary, key: str) -> str | None:
@@ -41,7 +43,7 @@ def _gap(summary: Summary) -> str | None:
     return None if summary["gap"] is None else f"{summary['gap']:.3%}"
 
 
-_ROWS: tuple[tuple[str, Callable[[Summary], str | None]], ...] = (
+_ROWS: tuple[Row, ...] = (
     ("Energy", lambda s: _kwh(s, "energy_j")),
     ("Mean power", _power),
     ("GPUs, min / mean / max", _gpus),
@@ -68,9 +70,9 @@ def _carbon(summary: Summary) -> str | None:
     return None if value is None else f"{value / 1e3:,.1f} kg"
 
 
-def _objective_rows(objective: ObjectiveRecord) -> list[tuple[str, Callable[[Summary], str | None]]]:
+def _objective_rows(objective: ObjectiveRecord) -> list[Row]:
     """Rows that tell what was asked of energy at the meter, of money, of carbon, and of their weighting."""
-    rows: list[tuple[str, Callable[[Summary], str | None]]] = []
+    rows: list[Row] = []
     if objective.pue != 1:
         rows.append((f"Energy at PUE {objective.pue:g}", lambda s: _kwh(s, "facility_energy_j")))
     if objective.price_per_kwh is not None:
@@ -145,15 +147,24 @@ def comparison_rows(schedule: Schedule, baselines: Mapping[str, Schedule]) -> li
     return rows
 
 
-def _rows(schedule: Schedule) -> list[tuple[str, Callable[[Summary], str | None]]]:
+def _rows(schedule: Schedule) -> list[Row]:
     objective, rows = schedule.metadata.objective, list(_ROWS)
-    if objective is None:
-        return rows
-    if objective.charges_for_gpus:  # nothing was proved of energy
-        at = next(n for n, (label, _) in enumerate(rows) if label.startswith("Lower bound"))
+    at = next(n for n, (label, _) in enumerate(rows) if label.startswith("Lower bound"))
+    if schedule.metadata.coupling is not None:
+        rows[at : at + 2] = _coupled_rows(objective)
+    elif objective is not None and objective.charges_for_gpus:  # nothing was proved of energy
         label = f"Lower bound (serving, {_NAMES[objective.kind]})"
         rows[at] = (label, lambda s: _amount(objective, s["objective_bound"]))
-    return [rows[0], *_objective_rows(objective), *rows[1:]]
+    return rows if objective is None else [rows[0], *_objective_rows(objective), *rows[1:]]
+
+
+def _coupled_rows(objective: ObjectiveRecord | None) -> list[Row]:
+    """Rows of the bound on all windows together, starts included, and of the gap to it."""
+    gap: Row = ("Gap", lambda s: None if s["coupled_gap"] is None else f"{s['coupled_gap']:.3%}")
+    if objective is None:
+        return [("Lower bound (coupled)", lambda s: _kwh(s, "coupled_bound")), gap]
+    of = f"PUE {objective.pue:g}" if objective.kind == "energy" else _NAMES[objective.kind]
+    return [(f"Lower bound (coupled, {of})", lambda s: _amount(objective, s["coupled_bound"])), gap]
 
 
 def comparison_columns(baselines: Mapping[str, Schedule]) -> list[str]:

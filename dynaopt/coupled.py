@@ -136,9 +136,10 @@ def solve_coupled(
         return CoupledAnswer(chosen=[[] for _ in first], idle=np.zeros((len(first), 0), np.int64), lower_bound=0.0)
     master, bound = RestrictedMaster(links), -np.inf
     mixes: Mixes = [[[mix] for mix in own] for own in first]
-    for number, done in enumerate(_passes(master, links, search, mixes, gap, store), start=1):
+    for number, done in _passes(master, links, search, mixes, gap, store):
         bound = done.bound
-        progress.passed(number, bound, done.value)
+        if number is not None:
+            progress.passed(number, bound, done.value)
     choice = master.choose(mixes, gap=gap, store=store, settled=progress.settled)
     chosen = [_chosen(own, numbers.tolist()) for own, numbers in zip(mixes, choice.mixes, strict=True)]
     return CoupledAnswer(chosen=chosen, idle=choice.idle, lower_bound=bound)
@@ -151,8 +152,8 @@ def passes_kept(store: Store) -> int:
 
 def _passes(
     master: RestrictedMaster, links: Links, search: Search, mixes: Mixes, gap: float, store: Store
-) -> Iterator[Pass]:
-    """Make passes, those that are kept already first, and add what they find to the mixes."""
+) -> Iterator[tuple[int | None, Pass]]:
+    """Take passes that are kept and make others, and add what they find to the mixes; yields numbers of new ones."""
     bound = -np.inf
     for number in range(1, MAX_PASSES + 1):
         kept = store.get(_name(number))
@@ -164,7 +165,7 @@ def _passes(
         for t, m, mix in done.found:
             _add(mixes[t][m], mix)
         bound = done.bound
-        yield done
+        yield (number if kept is None else None), done
         if done.is_last:
             return
 

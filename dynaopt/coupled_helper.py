@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -35,23 +34,23 @@ class Helper:
         # Loky's processes, unlike those of `multiprocessing`, do not run the user's script again.
         context = get_context("loky")
         self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, task, tuple(degrees), os.getpid()))
-        # It takes seconds until it has imported what it needs to be told the rest.
-        self._start = threading.Thread(target=self._process.start)
-        self._start.start()
-        self._other = other
+        self._process = context.Process(target=_serve, args=(other, os.getpid()))
+        self._process.start()
+        other.close()
+        self._shard, self._is_up = (task, tuple(degrees)), False
 
     @property
-    def pid(self) -> int | None:
-        """Number of the process, once it has begun."""
-        return None if self._process.pid is None else int(self._process.pid)
+    def pid(self) -> int:
+        """Number of the process."""
+        return int(self._process.pid)
 
     def is_up(self) -> bool:
-        """Tell whether it listens."""
-        if self._start.is_alive():
-            return False
-        self._other.close()
-        return True
+        """Tell whether it has imported what it needs, which takes seconds, and may be asked."""
+        if not self._is_up and self._pipe.poll():
+            self._pipe.recv()
+            self._pipe.send(self._shard)
+            self._is_up = True
+        return self._is_up
 
     def ask(self, method: str, argument: Any) -> None:
         """Ask for a call of a method of the shard. What was asked before should be small, or received."""
@@ -70,26 +69,27 @@ class Helper:
 
     def stop(self) -> None:
         """End the process, whatever it is at."""
-        self._start.join()
-        self._other.close()
         self._pipe.close()
-        if self._process.pid is not None:
-            self._process.terminate()
-            self._process.join()
+        self._process.terminate()
+        self._process.join()
 
 
-def _serve(pipe: Connection, task: Task, degrees: tuple[IntArray, ...], planner: int) -> None:
+def _serve(pipe: Connection, planner: int) -> None:
     """Answer calls until the planner is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the planner's to deal with
     end_with(planner)
-    shard = Shard(task, degrees)
-    while True:
-        try:
+    try:
+        pipe.send("up")
+        shard = Shard(*pipe.recv())
+        while True:
             method, argument = pipe.recv()
-        except LOST:
-            return
-        try:
-            answer = getattr(shard, method)(argument)
-        except Exception as error:
-            answer = error
-        pipe.send(answer)
+            pipe.send(_answer(shard, method, argument))
+    except LOST:
+        return
+
+
+def _answer(shard: Shard, method: str, argument: Any) -> Any:
+    try:
+        return getattr(shard, method)(argument)
+    except Exception as error:
+        return error

@@ -12,7 +12,7 @@ from dynaopt.answers import Answers, answers_of, window_numbers
 from dynaopt.coupled import CoupledAnswer, Progress, passes_kept, solve_coupled
 from dynaopt.coupled_shard import ROUNDING, Chosen, WindowFacts
 from dynaopt.coupled_shards import Shards
-from dynaopt.coupling import Coupling, Links, initial_counts, start_up_windows
+from dynaopt.coupling import Coupling, IntArray, Links, initial_counts, start_up_windows
 from dynaopt.objective import JOULES_PER_KWH, WindowPrices
 from dynaopt.problem import WindowDemand
 from dynaopt.profile import FloatArray
@@ -147,6 +147,7 @@ class _Coupled:
             coupling,
             free,
             list(facts.values()),
+            number=np.array(self._numbers, dtype=np.int64),
             window_s=windows[0][1].window_s,
             weight=np.maximum(self._weight, LEAST_WEIGHT),
             gpu_price_w=gpu_price_w[self._numbers],
@@ -201,6 +202,7 @@ def _links(
     free: Sequence[str],
     facts: Sequence[WindowFacts],
     *,
+    number: IntArray,
     window_s: float,
     weight: FloatArray,
     gpu_price_w: FloatArray,
@@ -212,6 +214,7 @@ def _links(
     degrees = {name: p.tps for name, p in task.profiles.items()}
     initial = None if coupling.initial is None else initial_counts(coupling, degrees, kinds)
     return Links(
+        number=number,
         models=tuple(free),
         model_of=np.array([free.index(model) for model, _ in kinds], dtype=np.int64),
         tp=np.array([tp for _, tp in kinds], dtype=np.int64),

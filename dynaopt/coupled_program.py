@@ -97,7 +97,8 @@ def _add_limits(
 ) -> None:
     gpus = [(column, float(links.tp[k])) for k, terms in enumerate(running[t]) for column, _ in terms]
     for m in range(len(links.models)):
-        for u in range(t + 1, min(t + int(links.start_up_windows[m]), len(moves) - 1) + 1):
+        last = int(links.number[t] + links.start_up_windows[m])
+        for u in (u for u in range(t + 1, len(moves)) if links.number[u] <= last):
             gpus += [(moves[u][0][k], float(links.tp[k])) for k in links.of_model(m)] + [(moves[u][2][m], -1.0)]
     builder.row(f"starting[{t}]", gpus, upper=links.num_gpus)
     if links.max_starts is not None:

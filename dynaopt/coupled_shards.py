@@ -8,6 +8,7 @@ nothing: this process takes its windows over. What is found does not depend on w
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -101,6 +102,8 @@ class Shards:
         number = self._workers
         if number is None:
             number = num_cores() if left * pace_s * _TIMES_READY > _WORTH_HELPERS_S else 1
+        if multiprocessing.current_process().daemon:  # a worker of somebody's pool, which may have no children
+            number = 1
         self._helpers = [Helper(self._task, self._degrees) for _ in range(min(number - 1, -(-left // CHUNK)))]
 
     def _by_owner(self, asked: Sequence[tuple[int, Any]]) -> Queues:
@@ -123,9 +126,9 @@ class Shards:
         asked: dict[Helper, deque[Part]] = {helper: deque() for helper in self._helpers}
         while any(queues.values()) or any(asked.values()):
             for helper in list(self._helpers):
-                if not helper.is_up():
-                    continue
                 try:
+                    if not helper.is_up():
+                        continue
                     while queues[helper] and len(asked[helper]) < _AHEAD:
                         helper.ask(method, queues[helper][0])
                         asked[helper].append(queues[helper].popleft())

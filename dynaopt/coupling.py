@@ -155,6 +155,8 @@ class Links:
 
     Parameters
     ----------
+    number
+        Number of each window in the horizon, ascending, shape (T,); those that cannot be served are not among them.
     models
         Names of the M models.
     model_of, tp
@@ -182,6 +184,7 @@ class Links:
         Instances of each kind before the first window, shape (K,); None for those of the first window.
     """
 
+    number: IntArray
     models: tuple[str, ...]
     model_of: IntArray
     tp: IntArray

@@ -83,7 +83,7 @@ def clock(schedule: Schedule) -> go.Figure:
 
 
 def power(schedule: Schedule, baselines: Mapping[str, Schedule] | None = None) -> go.Figure:
-    """Draw the mean power of each window in kW, with its lower bound and that of each baseline.
+    """Draw the mean power of each window in kW, with its lower bound by itself and that of each baseline.
 
     Parameters
     ----------
@@ -102,8 +102,9 @@ def power(schedule: Schedule, baselines: Mapping[str, Schedule] | None = None) -
     _add_step(figure, schedule, serving, "this plan", {"color": PLAN_COLOUR, "width": 1.8})
     bound_w = series.bound_power_w(schedule)
     if bound_w.notna().any():  # with a price of GPUs nothing is proved of power
-        bound = {"color": INK, "width": 1, "dash": "dot"}
-        _add_step(figure, schedule, bound_w / 1e3, "lower bound", bound)
+        # What coupled windows keep running for one another lies above it, and is no gap.
+        name = "lower bound" if schedule.metadata.coupling is None else "least by itself"
+        _add_step(figure, schedule, bound_w / 1e3, name, {"color": INK, "width": 1, "dash": "dot"})
     return figure
 
 

@@ -7,7 +7,7 @@ start of window t and q[t,k] stop, and on r[t,m] GPUs instances of model m start
     taken[t,m]     r[t,m] <= sum_k tp[k] s[t,k]
     given_up[t,m]  r[t,m] <= sum_k tp[k] q[t,k]
     gpus[t]        sum_k tp[k] n[t,k] + sum_u,m (sum_k tp[k] s[u,k] - r[u,m]) <= num_gpus
-                                                                   u from t + 1 to t + start_up[m]
+                                                                   u within start_up[m] windows after t
     max_starts[t]  sum_k s[t,k] <= max_starts
     min_up[t,k]    sum s[u,k] <= n[t,k]                            u from t - min_up + 1 to t
 
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from dynaopt.coupling import Links
+from dynaopt.coupling import IntArray, Links
 from dynaopt.profile import FloatArray
 
 
@@ -111,6 +111,19 @@ def _shifted(t: int, offsets: list[int]) -> sparse.sparray:
     return sparse.diags_array([np.ones(t - abs(u)) for u in inside], offsets=inside, shape=(t, t))
 
 
+def _holding(number: IntArray, start_up_windows: int) -> sparse.sparray:
+    """Return in which windows (row) the GPUs of what starts in which others (column) are held already."""
+    rows, columns = [], []
+    for ahead in range(1, start_up_windows + 1):
+        at = np.searchsorted(number, number + ahead)
+        is_there = (at < number.size) & (number[np.minimum(at, number.size - 1)] == number + ahead)
+        rows.append(np.flatnonzero(is_there))
+        columns.append(at[is_there])
+    ones = np.ones(sum(part.size for part in rows))
+    places = (np.concatenate([*rows, np.empty(0, int)]), np.concatenate([*columns, np.empty(0, int)]))
+    return sparse.coo_array((ones, places), shape=(number.size, number.size))
+
+
 def _own_gpus(links: Links) -> FloatArray:
     """Return the GPUs of an instance of each kind, in the row of its model, shape (M, K)."""
     return np.where(links.model_of == np.arange(len(links.models))[:, None], links.tp, 0).astype(float)
@@ -130,7 +143,7 @@ def _gpus(links: Links) -> _Block:
     t, m, own = links.num_windows, len(links.models), _own_gpus(links)
     starts, resharded = sparse.coo_array((t, t * links.num_kinds)), sparse.coo_array((t, t * m))
     for at in range(m):
-        holding = _shifted(t, list(range(1, int(links.start_up_windows[at]) + 1)))
+        holding = _holding(links.number, int(links.start_up_windows[at]))
         starts = starts + sparse.kron(holding, own[at : at + 1])
         resharded = resharded - sparse.kron(holding, np.eye(m)[at : at + 1])
     running = sparse.kron(sparse.eye_array(t), own.sum(axis=0, keepdims=True))

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dynaopt.check import check
+from dynaopt.coupled_shard import COUPLED
+from dynaopt.coupling import Coupling
 from dynaopt.demand import Demand
 from dynaopt.errors import DynaoptError, NoSolutionError
 from dynaopt.policies import OURS, Case, Policy
@@ -168,6 +170,7 @@ def _read_finished(case: Case, policy: Policy, folder: Path) -> Schedule | None:
     options = {name: getattr(found.metadata, name) for name in ("solver", "time_limit_s", "gap_tolerance")}
     if options["solver"] != policy.solver:
         return None
+    options["coupling"] = Coupling() if policy.solver == COUPLED else None
     wanted = make_metadata(case.demand, case.profiles, slo=case.slo, cluster=policy.cluster(case), **options)
     return found if found.metadata.digest == wanted.digest else None
 

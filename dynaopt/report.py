@@ -82,6 +82,8 @@ def render_report(
         metadata=schedule.metadata,
         start=schedule.windows["window_start"].iloc[0],
         num_windows=schedule.num_windows,
+        coupled_gap=schedule.coupled_gap,
+        coupling_asked=_asked(schedule),
         columns=comparison_columns(baselines),
         rows=comparison_rows(schedule, baselines),
         pictures=[_embed(picture) for picture in pictures],
@@ -93,6 +95,18 @@ def render_report(
         # Plotly's own script, so that the page works without a network.
         plotly_js=Markup(get_plotlyjs()),
     )
+
+
+def _asked(schedule: Schedule) -> str:
+    """Say what was asked of starts."""
+    coupling = schedule.metadata.coupling
+    if coupling is None:
+        return ""
+    asked = coupling.asked
+    told = [f"an instance serves at least {asked.min_up_s / 60:g} min once started"] if asked.min_up_s > 0 else []
+    told += [f"at most {asked.max_starts} instances start at one window"] if asked.max_starts is not None else []
+    told += ["the instances before the first window were given"] if asked.initial is not None else []
+    return f"Asked of starts: {'; '.join(told)}." if told else ""
 
 
 def _embed(picture: go.Figure) -> Markup:

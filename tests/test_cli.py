@@ -67,6 +67,7 @@ def test_plan_ends_with_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[st
         "Mean power",
         "GPUs, min / mean / max",
         "Per 1,000 requests",
+        "Lower bound (coupled)",
         "Gap",
         " single pool,",
         "Check: no violation",

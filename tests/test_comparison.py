@@ -1,9 +1,15 @@
 """Tests of the table that sets a plan beside its baselines."""
 
+from dataclasses import replace
+
 import pytest
 from sample_schedule import make_schedule
+from two_windows import two_demand, two_objective, two_profile
 
 from dynaopt.comparison import comparison_columns, comparison_rows, saving
+from dynaopt.coupling import Coupling
+from dynaopt.horizon import plan
+from dynaopt.schedule import CouplingRecord, Schedule
 
 
 def _cells(*args) -> dict[str, list[str | None]]:
@@ -40,6 +46,39 @@ def test_rows_hold_the_numbers_a_person_asks_for() -> None:
     assert cells["Windows unanswered"] == ["0 of 288"]
     assert cells["Solver"] == ["greedy"]
     assert "Saved by this plan" not in cells
+
+
+def _coupled(bound: float | None, **changes: object) -> Schedule:
+    schedule = make_schedule(288)
+    record = CouplingRecord(asked=Coupling(), lower_bound=bound)
+    metadata = schedule.metadata.model_copy(update={"coupling": record, "solver": "coupled", **changes})
+    return replace(schedule, metadata=metadata)
+
+
+def test_a_coupled_plan_tells_the_bound_and_gap_of_the_whole() -> None:
+    """Tests 24.048 kWh, starts included, against a bound of 24 kWh: a gap of 0.2 %, and nothing of serving alone."""
+    cells = _cells(_coupled(24.0 * 3.6e6), {"single pool": make_schedule(288)})
+    assert cells["Lower bound (coupled)"] == ["24.0 kWh", None]
+    assert cells["Gap"] == ["0.200%", None]
+    assert cells["Solver"] == ["coupled", None]
+    assert "Lower bound (serving)" not in cells
+
+
+def test_a_coupled_plan_without_a_bound_claims_none() -> None:
+    """Tests that both are dashes where a window was left out."""
+    cells = _cells(_coupled(None), {})
+    assert (cells["Lower bound (coupled)"], cells["Gap"]) == ([None], [None])
+
+
+def test_a_coupled_bound_is_in_the_unit_of_the_objective() -> None:
+    """Tests that the bound of a plan for money is money, and the label says so."""
+    objective = two_objective(price_per_gpu_hour=0.0, carbon_g_per_kwh=None)
+    options = {"num_gpus": 16, "headroom": 0.0, "workers": 1, "objective": objective}
+    schedule = plan(two_demand(), two_profile(), **options)
+    cells = _cells(schedule, {})
+    bound = schedule.summary()["coupled_bound"]
+    assert cells["Lower bound (coupled, cost)"] == [f"{bound:,.2f}"]
+    assert bound == pytest.approx(schedule.summary()["cost"], rel=1e-3)
 
 
 def test_each_baseline_has_a_column() -> None:

@@ -57,6 +57,7 @@ def _links(problems: Sequence[Problem], windows: Sequence[CoupledWindow], **chan
     profile = next(iter(problems[0].profiles.values()))
     tps = np.array(profile.tps, dtype=np.int64)
     options = {
+        "number": np.arange(len(problems)),
         "models": (profile.model,),
         "model_of": np.zeros(tps.size, dtype=np.int64),
         "tp": tps,
@@ -110,6 +111,7 @@ CHANGES = {
     "max-starts": {"max_starts": 1},
     "initial": {"initial": np.array([0, 1, 1])},
     "start-up": {"start_up_windows": np.array([3])},
+    "gap": {"number": np.array([0, 1, 4, 5]), "start_up_windows": np.array([2]), "num_gpus": 26},
     "prices": {"weight": np.array([1.0, 3.0, 1.0, 0.5]), "gpu_price_w": np.full(4, 20.0)},
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -51,7 +53,8 @@ def two(horizon: Horizon, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shards]:
     monkeypatch.setattr(coupled_shards, "CHUNK", 4)
     with _shards(horizon, 2) as shards:
         shards._start_helpers(1.0, NUM_WINDOWS)
-        shards._helpers[0]._start.join()
+        while not shards._helpers[0].is_up():
+            time.sleep(0.01)
         monkeypatch.setattr(shards, "_start_helpers", lambda *_: None)
         yield shards
 
@@ -94,7 +97,6 @@ def test_windows_of_a_helper_that_dies_are_taken_over(horizon: Horizon, two: Sha
         found = _told(_search(shards, numbers))
     _ready(two, horizon)
     helper = two._helpers[0]
-    assert helper.pid is not None
     os.kill(helper.pid, signal.SIGKILL)
     assert _told(_search(two, numbers)) == found
     assert (two._helpers, two._owner) == ([], {})
@@ -111,7 +113,6 @@ def test_a_helper_that_dies_while_windows_are_made_ready(
         type(helper).ask(helper, method, argument)
         asked.append(method)
         if len(asked) == 3:
-            assert helper.pid is not None
             os.kill(helper.pid, signal.SIGKILL)
 
     monkeypatch.setattr(helper, "ask", ask)
@@ -126,6 +127,14 @@ def test_what_a_helper_raises_is_raised_here(two: Shards, horizon: Horizon) -> N
     number = next(iter(two._owner))
     with pytest.raises(ValueError, match="zip"):
         two.search([number], [[]])
+
+
+def test_a_worker_of_a_pool_starts_no_helpers(horizon: Horizon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that a daemon, which may have no children, does all by itself."""
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    with _shards(horizon, 2) as shards:
+        assert len(_ready(shards, horizon)) == NUM_WINDOWS
+        assert shards._helpers == []
 
 
 def test_few_windows_are_not_worth_a_helper(horizon: Horizon) -> None:

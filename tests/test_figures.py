@@ -1,6 +1,7 @@
 """Tests of the pictures of a schedule."""
 
 import inspect
+from dataclasses import replace
 
 import plotly.graph_objects as go
 import plotly.io
@@ -8,6 +9,8 @@ import pytest
 from sample_schedule import make_schedule
 
 from dynaopt import figures
+from dynaopt.coupling import Coupling
+from dynaopt.schedule import CouplingRecord
 
 ALL = (figures.demand, figures.gpus, figures.clock, figures.power, figures.class_rates)
 UNITS = {"demand": "requests/s", "gpus": "GPUs", "clock": "MHz", "power": "kW", "class_rates": "requests/s"}
@@ -62,6 +65,14 @@ def test_power_is_in_kilowatts_beside_bound_and_baseline() -> None:
     assert {t.name: t.y[0] for t in figure.data} == pytest.approx(
         {"single pool": 1.7, "this plan with start-ups": 1.002, "this plan": 1.0, "lower bound": 0.99}
     )
+
+
+def test_the_bounds_of_coupled_windows_are_called_what_they_are() -> None:
+    """Tests that where windows keep instances for one another, a window's own bound is not called that of the plan."""
+    schedule = make_schedule(2)
+    record = CouplingRecord(asked=Coupling())
+    coupled = replace(schedule, metadata=schedule.metadata.model_copy(update={"coupling": record}))
+    assert [t.name for t in figures.power(coupled).data][-1] == "least by itself"
 
 
 def test_start_ups_are_drawn_only_where_they_cost() -> None:

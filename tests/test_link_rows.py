@@ -14,6 +14,7 @@ KINDS = np.array([2, 4])
 def links(num_windows: int = 3, **changes: object) -> Links:
     """Return links of one model with TP2 and TP4 on 20 GPUs; 100 J for a cold GPU, 1 J for a resharded one."""
     options: dict[str, object] = {
+        "number": np.arange(num_windows),
         "models": ("m",),
         "model_of": np.zeros(2, dtype=np.int64),
         "tp": KINDS,
@@ -78,6 +79,17 @@ def test_a_cold_start_holds_its_gpus_before() -> None:
     assert keeps(link_rows(links()), counts)
     assert not keeps(link_rows(links(start_up_windows=np.array([2]))), counts)
     assert keeps(link_rows(links(start_up_windows=np.array([2]), num_gpus=32)), counts)
+
+
+def test_a_window_that_is_left_out_counts_for_the_time_before_a_start() -> None:
+    """Tests the same: with a window between that cannot be served, two windows before a start reach back to one."""
+    counts = np.array([[10, 0], [4, 0], [10, 0]])
+    two = np.array([2])
+    assert keeps(link_rows(links(start_up_windows=two, number=np.array([0, 1, 3]))), counts)
+    assert keeps(link_rows(links(start_up_windows=two, number=np.array([0, 2, 3]))), counts)
+    assert not keeps(link_rows(links(start_up_windows=two, number=np.array([5, 6, 7]))), counts)
+    full = np.array([[10, 0], [10, 0], [4, 0], [10, 0]])
+    assert keeps(link_rows(links(4, start_up_windows=two, number=np.array([0, 1, 9, 12]))), full)
 
 
 def test_resharded_gpus_are_not_held_before() -> None:

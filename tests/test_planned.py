@@ -8,7 +8,7 @@ from policy_builders import MIX, TP2, TP8, make_policy_case, make_policy_profile
 
 from dynaopt.check import check
 from dynaopt.errors import UnknownNameError
-from dynaopt.policies.planned import Planned
+from dynaopt.policies.planned import Planned, PlannedTogether
 from dynaopt.policies.replanned import Replanned
 from dynaopt.profile import Profile
 from dynaopt.solvers.base import DEFAULT_GAP
@@ -33,6 +33,16 @@ def test_names_and_options() -> None:
     assert (by_class.name, by_class.solver, by_class.cluster(case).max_mix_distance) == ("plan-by-class", "highs", 0.0)
     with pytest.raises(UnknownNameError, match="got 'gurobi'"):
         Planned("gurobi")
+
+
+def test_all_windows_together_take_no_more() -> None:
+    """Tests a swing between few and many requests: starts are saved, and the schedule says that it is coupled."""
+    case = make_policy_case(make_two_kinds(), {"SS": [0.3, 9.0] * 6, "LL": [0.1, 1.0] * 6})
+    together, alone = PlannedTogether(workers=1).plan(case), Planned(workers=1).plan(case)
+    assert check(together, profiles=case.profiles) == []
+    assert (together.metadata.solver, set(together.windows["solver"])) == (PlannedTogether.solver, {"coupled"})
+    assert together.energy_j < alone.energy_j
+    assert together.transition_energy_j < alone.transition_energy_j
 
 
 def test_few_requests_share_a_mixed_pool() -> None:

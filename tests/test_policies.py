@@ -70,6 +70,14 @@ BETTER = [
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_coupling_saves_starts(service: str) -> None:
+    """Tests that all windows together take less than each by itself, starts included, and more to serve."""
+    together, alone = run(service, "plan-coupled"), run(service, "plan")
+    assert together.energy_j < alone.energy_j
+    assert together.serving_energy_j >= alone.serving_energy_j * (1 - 1e-4)
+
+
+@pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize(("better", "worse"), BETTER)
 def test_what_has_more_freedom_serves_with_no_more(better: str, worse: str, service: str) -> None:
     """Tests serving energies of policies of which one can do all that the other can."""

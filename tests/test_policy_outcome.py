@@ -9,16 +9,19 @@ import pandas as pd
 import pytest
 from policy_builders import MIX, TP2, TP8, make_policy_case, make_policy_profile
 
+from dynaopt.coupling import Coupling
 from dynaopt.figures_policies import energy_bars
+from dynaopt.horizon import plan
 from dynaopt.policies import Case, Policy, get_policy
 from dynaopt.policies.base import Rival
 from dynaopt.policies.fixed_pools import MultiPool
+from dynaopt.policies.planned import PlannedTogether
 from dynaopt.policy_outcome import PolicyOutcome, run_policies, scaled
 from dynaopt.policy_page import write_policy_page
 from dynaopt.policy_table import policy_columns, policy_records, policy_rows, replay_columns, replay_record, replay_rows
 from dynaopt.replay_result import ReplayResult
 from dynaopt.schedule import Schedule
-from dynaopt.schedule_io import read_schedule
+from dynaopt.schedule_io import read_schedule, write_schedule
 
 RATES = {"SS": [12.0, 4.0], "LL": [6.0, 6.0]}
 NAMES = ("single-pool", "multi-pool", "scale-inst", "input-pools", "plan")
@@ -134,6 +137,24 @@ def test_what_is_finished_is_not_run_again(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "multi-pool" / "windows.csv").write_text("nonsense\n")
     outcomes(make_case(headroom=0.2), out=tmp_path)
     assert runs == ["multi-pool"] * 2
+
+
+def test_a_coupled_plan_is_read_only_by_its_own_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that what all windows together came to is found again, and not taken where up-times were asked for."""
+    case, together = make_case(), PlannedTogether(workers=1)
+    (first,) = run_policies(case, [together], out=tmp_path)
+    assert (first.is_ours, first.is_right) == (True, True)
+    monkeypatch.setattr(PlannedTogether, "plan", lambda *_: pytest.fail("planned again"))
+    (again,) = run_policies(case, [together], out=tmp_path)
+    assert first.schedule is not None
+    assert again.schedule is not None
+    assert again.schedule.energy_j == first.schedule.energy_j
+    other = plan(
+        case.demand, case.profiles, slo=case.slo, coupled=Coupling(min_up_s=600.0), **case.cluster.model_dump()
+    )
+    write_schedule(other, tmp_path / together.name)
+    with pytest.raises(pytest.fail.Exception, match="planned again"):
+        list(run_policies(case, [together], out=tmp_path))
 
 
 def test_progress_is_told_before_each() -> None:

@@ -1,6 +1,7 @@
 """Tests of the page."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from builders import make_metadata
 from plotly.offline import get_plotlyjs
 from sample_schedule import make_schedule, renamed
 
+from dynaopt.coupling import Coupling
 from dynaopt.profile import Profile, Provenance
 from dynaopt.report import MOST_UNSOLVED_SHOWN, write_report
+from dynaopt.schedule import CouplingRecord
 from dynaopt.violations import Violation, ViolationKind
 
 
@@ -54,6 +57,31 @@ def test_the_page_needs_nothing_beside_it(tmp_path: Path) -> None:
     assert outline.references == []
     assert get_plotlyjs() in page
     assert page.count("Plotly.newPlot(") >= 5
+
+
+@pytest.mark.parametrize(
+    ("bound", "asked", "told"),
+    [
+        (24.0 * 3.6e6, {}, "at most 0.200% above the best there is"),
+        (None, {}, "No bound on all of them was proved"),
+        (
+            1.0,
+            {"min_up_s": 1800.0, "max_starts": 2},
+            "at least 30 min once started; at most 2 instances start",
+        ),
+    ],
+)
+def test_a_coupled_plan_says_what_is_proved_of_the_whole(
+    tmp_path: Path, bound: float | None, asked: dict[str, float], told: str
+) -> None:
+    """Tests that gap and what was asked of starts are sentences, and that the row of the bound is there."""
+    schedule = make_schedule(288)
+    record = CouplingRecord(asked=Coupling(**asked), lower_bound=bound)  # type: ignore[arg-type]
+    coupled = replace(schedule, metadata=schedule.metadata.model_copy(update={"coupling": record}))
+    _, outline = _page(tmp_path, coupled)
+    assert "planned together, as one problem, by dynaopt" in outline.text
+    assert "Lower bound (coupled)" in outline.text
+    assert told in outline.text
 
 
 def test_the_pictures_hold_the_values_of_the_schedule(tmp_path: Path) -> None:

@@ -8,16 +8,18 @@ from dynaopt.errors import UnknownNameError
 from dynaopt.policies.base import Case, Policy, make_case
 from dynaopt.policies.dynamo_llm import DynamoLlm
 from dynaopt.policies.fixed_pools import MultiPool, ScaleFreq, ScaleInst, SinglePool
-from dynaopt.policies.planned import Planned
+from dynaopt.policies.planned import Planned, PlannedTogether
 from dynaopt.policies.replanned import Replanned
 from dynaopt.policies.sharded_pools import ScaleShard
 
-__all__ = ["BY_CLASS", "OURS", "Case", "Policy", "get_policy", "make_case", "policy_names"]
+__all__ = ["BY_CLASS", "OURS", "TOGETHER", "Case", "Policy", "get_policy", "make_case", "policy_names"]
 
 OURS = "plan"
-"""The name of this package's own planner; with a solver, ``plan-<solver>``."""
+"""The name of this package's own planner of single windows; with a solver, ``plan-<solver>``."""
 BY_CLASS = "plan-by-class"
 """The name of this package's own planner without mixed pools."""
+TOGETHER = PlannedTogether.name
+"""The name of this package's own planner of all windows together."""
 
 _POLICIES: Mapping[str, Callable[[], Policy]] = {
     "spread-single-pool": lambda: SinglePool("spread"),
@@ -37,11 +39,12 @@ _POLICIES: Mapping[str, Callable[[], Policy]] = {
     "input-pools": lambda: Replanned(by_input=True),
     OURS: Planned,
     BY_CLASS: lambda: Planned(by_class=True),
+    TOGETHER: PlannedTogether,
 }
 
 
 def policy_names() -> tuple[str, ...]:
-    """Return the names of all policies, in the order of a table; the last two are this package's own planners."""
+    """Return the names of all policies, in the order of a table; the last three are this package's own planners."""
     return tuple(_POLICIES)
 
 

@@ -1,7 +1,8 @@
-"""The package's own planner as a policy, so that it stands beside the others on the same terms."""
+"""The package's own planners as policies, so that they stand beside the others on the same terms."""
 
 from __future__ import annotations
 
+from dynaopt.coupled_shard import COUPLED
 from dynaopt.horizon import ProgressCallback, plan
 from dynaopt.policies.base import Case
 from dynaopt.problem import Cluster
@@ -58,4 +59,37 @@ class Planned:
             progress=self._progress,
             paths=case.paths,
             **self.cluster(case).model_dump(),
+        )
+
+
+class PlannedTogether:
+    """The same with all windows as one problem, serving and starts, as `dynaopt.plan` does by default.
+
+    Parameters
+    ----------
+    workers
+        Processes, as `dynaopt.plan` takes them.
+    """
+
+    name = f"plan-{COUPLED}"
+    title = f"plan ({COUPLED})"
+    solver = COUPLED
+
+    def __init__(self, *, workers: int | None = None) -> None:
+        self._workers = workers
+
+    def cluster(self, case: Case) -> Cluster:
+        """Return the case's options."""
+        return case.cluster
+
+    def plan(self, case: Case) -> Schedule:
+        """Plan the demand; see `Policy.plan`. Windows without an answer are in the schedule."""
+        return plan(
+            case.demand,
+            case.profiles,
+            slo=case.slo,
+            coupled=True,
+            workers=self._workers,
+            paths=case.paths,
+            **case.cluster.model_dump(),
         )
