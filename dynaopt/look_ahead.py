@@ -55,7 +55,7 @@ class LookAhead:
         # Nothing that is ordered now arrives before the last of these windows.
         most = [*available[:-1].tolist(), *[fleet.cluster.num_gpus] * (len(outlook.windows) - available.size + 1)]
         ready = [self._ready(window, gpus) for window, gpus in zip(outlook.windows, most, strict=True)]
-        planned = iter(self._solve([w for w in ready if w is not None], outlook))
+        planned = iter(self._solve({k: w for k, w in enumerate(ready) if w is not None}, outlook))
         rows = []
         for window, own, gpus in list(zip(outlook.windows, ready, most, strict=True))[: available.size]:
             if own is None:
@@ -66,15 +66,16 @@ class LookAhead:
             rows.append(serving + fleet.filled(idle, min(left, fleet.num_gpus(idle))))
         return np.array(rows, dtype=np.int64)
 
-    def _solve(self, windows: list[CoupledWindow], outlook: Outlook) -> list[tuple[IntArray, IntArray]]:
+    def _solve(self, ready: dict[int, CoupledWindow], outlook: Outlook) -> list[tuple[IntArray, IntArray]]:
         """Return the instances of each degree in each window that serve, and those that only wait."""
-        if not windows:
+        if not ready:
             return []
+        windows = list(ready.values())
         paid = self._fleet.filled(outlook.running, int(outlook.available_gpus[-1]))
         with silenced_stdout():
             answer = solve_coupled(
                 [window.mixes for window in windows],
-                self._links(windows, paid),
+                self._links(ready, paid),
                 lambda prices: [w.cheapest(own, self._room, GAP / 2) for w, own in zip(windows, prices, strict=True)],
                 gap=GAP,
             )
@@ -87,8 +88,8 @@ class LookAhead:
         problem = Problem(demand=window, profiles={fleet.profile.model: fleet.profile}, slo=fleet.slo, cluster=cluster)
         return ready_window(problem, 0.0, [fleet.tps], self._room, GAP)
 
-    def _links(self, windows: list[CoupledWindow], running: IntArray) -> Links:
-        profile, num_windows = self._fleet.profile, len(windows)
+    def _links(self, ready: dict[int, CoupledWindow], running: IntArray) -> Links:
+        profile, windows = self._fleet.profile, list(ready.values())
         window_s = windows[0].problem.demand.window_s
         power_w, start_up = profile.metadata.power.start_up_gpu_w, profile.metadata.start_up
         return Links(
@@ -99,11 +100,12 @@ class LookAhead:
             cold_j=np.array([power_w * start_up.cold_s]),
             reshard_j=np.array([power_w * start_up.reshard_s]),
             start_up_windows=np.array([start_up_windows(profile, window_s)]),
+            number=np.array(list(ready), dtype=np.int64),
             num_gpus=self._fleet.cluster.num_gpus,
             power_cap_w=np.inf,
             window_s=window_s,
-            weight=np.ones(num_windows),
-            gpu_price_w=np.zeros(num_windows),
+            weight=np.ones(len(ready)),
+            gpu_price_w=np.zeros(len(ready)),
             min_up_windows=1,
             max_starts=None,
             initial=running,
