@@ -110,8 +110,8 @@ def test_is_what_is_planned_unless_a_solver_or_a_time_limit_is_given() -> None:
         return metadata.solver, metadata.coupling is not None
 
     assert planned() == planned(coupled=True) == planned(coupled=Coupling(min_up_s=600.0)) == ("coupled", True)
-    assert planned(coupled=False) == planned(time_limit_s=5.0) == ("greedy", False)
-    assert planned(solver="exact") == ("exact", False)
+    assert planned(coupled=False) == planned(time_limit_s=5.0) == ("exact", False)
+    assert planned(solver="greedy") == ("greedy", False)
 
 
 @pytest.mark.parametrize("beside", [{"solver": "highs"}, {"time_limit_s": 1.0}], ids=str)
@@ -135,7 +135,7 @@ def test_a_fixed_mix_leaves_nothing_to_couple(demand: Demand, profile: dynaopt.P
     fixed = {profile.model: {8: 30}}
     coupled, myopic = (dynaopt.plan(demand, profile, fixed_mix=fixed, coupled=how, workers=1) for how in (None, False))
     assert coupled.metadata.coupling is not None
-    assert coupled.metadata.coupling.lower_bound == pytest.approx(myopic.lower_bound_j, rel=1e-6)
+    assert coupled.metadata.coupling.lower_bound == pytest.approx(myopic.lower_bound_j, rel=1e-4)
     assert coupled.energy_j == pytest.approx(myopic.energy_j, rel=1e-4)
 
 
