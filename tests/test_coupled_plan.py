@@ -197,7 +197,7 @@ def test_a_process_that_dies_in_whole_numbers_goes_on(tmp_path: Path, undisturbe
     out = tmp_path / "plan"
     assert run_plan(out, "window:32", solver="coupled") == -signal.SIGKILL
     stretches = {path: path.stat().st_mtime_ns for path in (out / ".partial").glob("stretch-*.json")}
-    assert len(stretches) == 2
+    assert stretches
     assert run_plan(out, "window:48", solver="coupled") == -signal.SIGKILL
     assert {path: path.stat().st_mtime_ns for path in stretches} == stretches
     assert run_plan(out, solver="coupled") == 0
