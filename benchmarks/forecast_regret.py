@@ -1,9 +1,10 @@
-"""What it costs not to know the future: forecasts, margins and the energy that they lead to, over both shipped weeks.
+"""What it costs not to know the future: forecasts, margins, planners; both shipped weeks, every request replayed.
 
     python benchmarks/forecast_regret.py [--week conversation|coding]… [--windows N] [--out FILE] [--keep DIR]
 
-Every row is one run of `dynaopt.rolling.roll`; runs that the file already has are left out, so that it resumes. All
-schedules go through `dynaopt.check`: it must find nothing but the demand of overloaded windows.
+Every row is one run of `dynaopt.rolling.roll` and the replay of its schedule (seed 0, bursts as `bounded` has them);
+runs that the file already has are left out, so that it resumes. All schedules go through `dynaopt.check`: it must find
+nothing but the demand of overloaded windows. With ``--keep`` the folder gets what each window came to.
 """
 
 from __future__ import annotations
@@ -12,52 +13,90 @@ import argparse
 import time
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
+from headroom_trade import attainment_of
 
 import dynaopt
 from dynaopt.check import check
-from dynaopt.rolling import roll
+from dynaopt.demand import Demand
+from dynaopt.look_ahead import LookAhead
+from dynaopt.profile import Profile
+from dynaopt.replay import replay
+from dynaopt.rolling import PlannerMaker, roll
+from dynaopt.rolling_result import RollingResult
 from dynaopt.schedule_io import write_schedule
+from dynaopt.synthesis import SynthesisedStream
 from dynaopt.violations import ViolationKind
 
-POLICIES: tuple[tuple[str, float | None], ...] = (
-    ("oracle", None),
-    ("last", 0.95),
-    ("statsmodels", 0.95),
-    ("template", 0.95),
-    ("scaled-template", 0.95),
-    ("last", None),
-    ("statsmodels", 0.99),
-    ("last", 0.99),
-    ("statsmodels", None),
-    ("scaled-template", 0.99),
+
+class Policy(NamedTuple):
+    """A row of the table: whose forecast, the quantile of its margin, and how many windows are solved together."""
+
+    forecaster: str
+    quantile: float | None
+    look_ahead: int = 0
+    """0 for `KeepSpares`, which solves each window by itself."""
+
+
+POLICIES = (
+    Policy("oracle", None),
+    Policy("last", 0.95),
+    Policy("statsmodels", 0.95),
+    Policy("statsmodels", 0.95, 6),
+    Policy("oracle", None, 6),
+    Policy("last", None),
+    Policy("template", 0.95),
+    Policy("last", 0.95, 6),
+    Policy("scaled-template", 0.95),
+    Policy("statsmodels", 0.99),
+    Policy("statsmodels", 0.95, 12),
+    Policy("last", 0.99),
+    Policy("statsmodels", None),
+    Policy("scaled-template", 0.99),
 )
 STORED = Path(__file__).parent / "results" / "forecast_regret.csv"
-KEY = ["week", "windows", "forecaster", "quantile"]
+PROFILE = "llama2-70b-h100"
+KEY = ["week", "windows", *Policy._fields]
+_NONE = -1.0
+"""What stands for no quantile where rows are compared."""
 
 
-def run(
-    week: str, windows: int | None, forecaster: str, quantile: float | None, keep: Path | None
-) -> dict[str, object]:
-    """Run one policy over a week and return its row."""
-    profile = dynaopt.read_profile("llama2-70b-h100")
-    demand = dynaopt.read_demand(f"azure-2024-{week}")
-    demand = demand if windows is None else demand.select(0, windows)
+def run(week: str, demand: Demand, policy: Policy, keep: Path | None) -> dict[str, object]:
+    """Run one policy over a week, replay it, and return its row."""
+    profile = dynaopt.read_profile(PROFILE)
+    planner: PlannerMaker | None = (lambda fleet: LookAhead(fleet, policy.look_ahead)) if policy.look_ahead else None
     began_s = time.perf_counter()
-    result = roll(demand, profile, forecaster=forecaster, quantile=quantile)
-    wall_s = time.perf_counter() - began_s
-    found = check(result.schedule, profiles=[profile])
+    result = roll(demand, profile, forecaster=policy.forecaster, quantile=policy.quantile, planner=planner)
+    rolled_s = time.perf_counter()
+    check_run(result, profile)
+    replayed = replay(result.schedule, SynthesisedStream(week, 0), profile)
+    wall = {"wall_s": round(rolled_s - began_s, 1), "replay_s": round(time.perf_counter() - rolled_s, 1)}
+    if keep is not None:
+        own = keep / "-".join(map(str, (week, *policy)))
+        write_schedule(result.schedule, own)
+        result.windows.to_csv(own / "rolling.csv", index=False)
+        replayed.windows.to_csv(own / "replay.csv", index=False)
+    every = replayed.classes.iloc[-1]
+    outcome = {
+        "num_requests": replayed.num_requests,
+        "num_lost": replayed.num_lost,
+        "replayed_energy_j": round(replayed.energy_j),
+        **attainment_of(replayed),
+        "ttft_p99_s": round(float(every["ttft_p99_s"]), 4),
+    }
+    key = {"week": week, "windows": demand.num_windows, **policy._asdict()}
+    return {**key, **result.summary(), **outcome, **wall}
+
+
+def check_run(result: RollingResult, profile: Profile) -> None:
+    """Stop if the independent check finds more than the demand of overloaded windows."""
     overloaded = set(result.windows.loc[result.windows["served_share"] < 1, "window_start"])
+    found = check(result.schedule, profiles=[profile])
     wrong = [v for v in found if v.kind is not ViolationKind.UNSERVED_DEMAND or v.window_start not in overloaded]
     if wrong:
-        raise SystemExit(f"{week}, {forecaster}: {len(wrong)} violations, first {wrong[0]}")
-    if keep is not None:
-        name = f"{week}-{forecaster}-{quantile}"
-        write_schedule(result.schedule, keep / name)
-        result.windows.to_csv(keep / f"{name}.csv", index=False)
-    key = {"week": week, "windows": demand.num_windows, "forecaster": forecaster, "quantile": quantile}
-    return {**key, **result.summary(), "wall_s": round(wall_s, 1)}
+        raise SystemExit(f"{result.forecaster}: {len(wrong)} violations, first {wrong[0]}")
 
 
 def main() -> None:
@@ -68,27 +107,51 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=STORED)
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
-    weeks = options.week or ["conversation", "coding"]
-    for (forecaster, quantile), week in product(POLICIES, weeks):
+    demands = {w: dynaopt.read_demand(f"azure-2024-{w}") for w in options.week or ["conversation", "coding"]}
+    if options.windows:
+        demands = {week: demand.select(0, options.windows) for week, demand in demands.items()}
+    for policy, (week, demand) in product(POLICIES, demands.items()):
         rows = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame(columns=KEY)
-        num_windows = options.windows or dynaopt.read_demand(f"azure-2024-{week}").num_windows
-        own = (rows["week"] == week) & (rows["windows"] == num_windows) & (rows["forecaster"] == forecaster)
-        if (own & (rows["quantile"].isna() if quantile is None else rows["quantile"] == quantile)).any():
+        if key_of(week, demand.num_windows, policy) in by_key(rows):
             continue
-        row = pd.DataFrame([run(week, options.windows, forecaster, quantile, options.keep)])
+        row = pd.DataFrame([run(week, demand, policy, options.keep)])
         (pd.concat([rows, row]) if len(rows) else row).to_csv(options.out, index=False)
-        print(row.to_string(index=False), flush=True)
+        print(week, *policy, f"{row['energy_j'].iloc[0] / 3.6e6:,.1f} kWh, {row['wall_s'].iloc[0]} s", flush=True)
     print(with_regret(pd.read_csv(options.out)).to_string(index=False))
 
 
+Key = tuple[object, ...]
+
+
+def key_of(week: str, num_windows: int, policy: Policy) -> Key:
+    """Return what tells one row from another."""
+    return (
+        week,
+        num_windows,
+        policy.forecaster,
+        _NONE if policy.quantile is None else policy.quantile,
+        policy.look_ahead,
+    )
+
+
+def by_key(rows: pd.DataFrame) -> dict[Key, float]:
+    """Return the energy of each row in joules, by its key."""
+    keys = rows[KEY].assign(quantile=rows["quantile"].astype(float).fillna(_NONE))
+    return dict(zip(keys.itertuples(index=False, name=None), rows.get("energy_j", []), strict=True))
+
+
 def with_regret(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with how much more energy each takes than the oracle and than reacting with the same margin."""
-    by_key = rows.set_index(["week", "windows", "forecaster", "quantile"])["energy_j"]
+    """Return the rows with how much more energy each takes than the oracle and than reacting with the same margin.
+
+    Both are held against runs that solve each window by itself.
+    """
+    energy_j = by_key(rows)
 
     def beyond(row: pd.Series, forecaster: str, quantile: float) -> float:
         """Return the share by which a row exceeds another; NaN where that is missing."""
-        key = (row["week"], row["windows"], forecaster, quantile)
-        return float(row["energy_j"] / by_key[key] - 1) if key in by_key.index else float("nan")
+        policy = Policy(forecaster, None if pd.isna(quantile) else quantile)
+        other_j = energy_j.get(key_of(row["week"], row["windows"], policy))
+        return float("nan") if other_j is None else float(row["energy_j"] / other_j - 1)
 
     return rows.assign(
         regret_oracle=[beyond(row, "oracle", float("nan")) for _, row in rows.iterrows()],

@@ -119,15 +119,19 @@ def measure(demand: Demand, profile: Profile, stream: SynthesisedStream, headroo
 
 def row_of(schedule: Schedule, result: ReplayResult) -> dict[str, object]:
     """Return what the table has of one replay: energies in joules, shares that kept the objectives."""
-    classes = result.classes[result.classes["request_class"] != "all"]
-    row: dict[str, object] = {
+    return {
         "num_requests": result.num_requests,
         "num_lost": result.num_lost,
         "planned_energy_j": round(schedule.energy_j),
         "energy_j": round(result.energy_j),
         "energy_ratio": round(float(result.totals["energy_ratio"]), 5),
         "mean_gpus": round(float(schedule.windows["num_gpus"].mean()), 2),
-    }
+    } | attainment_of(result)
+
+
+def attainment_of(result: ReplayResult) -> dict[str, object]:
+    """Return the shares that kept each objective, of all requests and of the class with the least."""
+    classes, row = result.classes[result.classes["request_class"] != "all"], dict[str, object]()
     for name in ("ttft", "tbt"):
         column = f"{name}_attainment"
         worst = classes.loc[classes[column].idxmin()]

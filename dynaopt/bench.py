@@ -18,7 +18,7 @@ from dynaopt.bench_summary import BenchReport, describe_machine, judge
 from dynaopt.best_known import BestKnown
 from dynaopt.solvers import get_solver
 
-DEFAULT_SOLVERS = ("greedy", "auto", "highs")
+DEFAULT_SOLVERS = ("greedy", "exact", "highs")
 
 
 def run_bench(

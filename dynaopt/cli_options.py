@@ -13,6 +13,7 @@ import typer
 from dynaopt.errors import InvalidInputError
 from dynaopt.request_class import TABLE_IV, CutPoints
 from dynaopt.slo import Slo, read_slo
+from dynaopt.solvers.base import DEFAULT_SOLVER, WINDOW_LIMIT_S
 
 
 def whole_number(text: str) -> int:
@@ -183,7 +184,11 @@ WindowSolver = Annotated[
 TimeLimit = Annotated[
     float | None,
     typer.Option(
-        "--time-limit", parser=finite_number, metavar="S", help="Seconds for each window.", rich_help_panel=_SOLVING
+        "--time-limit",
+        parser=finite_number,
+        metavar="S",
+        help=f"Seconds for each window; by default {WINDOW_LIMIT_S:g} with {DEFAULT_SOLVER}, none with others.",
+        rich_help_panel=_SOLVING,
     ),
 ]
 Gap = Annotated[

@@ -14,12 +14,13 @@ from dynaopt.cli_check import Folder
 from dynaopt.cli_options import Json, TimeLimit, Workers
 from dynaopt.console import TitledTable, make_table, render
 from dynaopt.errors import InvalidInputError
-from dynaopt.prices import DEFAULT_SOLVER, DEFAULT_TIME_LIMIT_S, prices
+from dynaopt.prices import DEFAULT_TIME_LIMIT_S, prices
 from dynaopt.profile_io import read_profile
 from dynaopt.relaxations import relaxation_table
 from dynaopt.schedule import Schedule
 from dynaopt.schedule_inputs import WindowChoice, choose_windows, profiles_of
 from dynaopt.schedule_io import read_schedule
+from dynaopt.solvers.base import DEFAULT_SOLVER
 from dynaopt.tables import write_table
 
 _MS = {"ttft", "tbt"}

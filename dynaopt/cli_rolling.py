@@ -33,10 +33,12 @@ from dynaopt.cli_options import (
     make_slo,
     whole_number,
 )
-from dynaopt.console import WindowProgress, make_table, render
+from dynaopt.console import StepProgress, make_table, render
 from dynaopt.demand import Demand
+from dynaopt.errors import InvalidInputError
 from dynaopt.forecast_margin import DEFAULT_QUANTILE
 from dynaopt.forecasters import ORACLE, forecaster_names
+from dynaopt.look_ahead import LookAhead
 from dynaopt.problem import Cluster
 from dynaopt.profile import Profile
 from dynaopt.profile_io import read_profile
@@ -79,6 +81,16 @@ Keep = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+Look = Annotated[
+    int,
+    typer.Option(
+        "--look-ahead",
+        parser=whole_number,
+        metavar="N",
+        help="Windows that are planned together, starts weighed against running on; 0 for each by itself.",
+        rich_help_panel=_PANEL,
+    ),
+]
 History = Annotated[
     int,
     typer.Option(
@@ -107,6 +119,7 @@ def rolling_command(
     forecast: Forecasts = [ORACLE, "last", "scaled-template"],  # noqa: B006 - Typer reads it and never changes it
     quantile: Quantile = DEFAULT_QUANTILE,
     keep: Keep = None,
+    look_ahead: Look = 0,
     history: History = 1,
     out: Annotated[
         Path | None,
@@ -120,6 +133,8 @@ def rolling_command(
     """
     if out is not None:
         check_out_folder("--out", out)
+    if look_ahead and keep is not None:
+        raise InvalidInputError("option --keep", expected="none beside --look-ahead", found=str(keep))
     chosen = read_profile(profile)
     demand = load_demand(
         DemandOptions(source=source, window=window, cut_points=cut_points, start=start, end=end), [chosen]
@@ -130,28 +145,29 @@ def rolling_command(
         "max_mix_distance": mix_distance,
         "unused_gpus": unused_gpus,
     }
-    results = []
-    for name in dict.fromkeys(forecast):
-        with WindowProgress(f"rolling {demand.name}, {name}") as progress:
-            results.append(
-                roll(
-                    demand,
-                    chosen,
-                    forecaster=name,
-                    quantile=quantile or None,
-                    keep_windows=keep,
-                    first=history,
-                    slo=make_slo(slo, slo_scale),
-                    progress=progress,
-                    **cluster,
-                )
-            )
+    options: dict[str, Any] = {
+        "quantile": quantile or None,
+        "planner": (lambda fleet: LookAhead(fleet, look_ahead)) if look_ahead else None,
+        "keep_windows": keep,
+        "first": history,
+        "slo": make_slo(slo, slo_scale),
+    }
+    results = [_run(demand, chosen, name, {**options, **cluster}) for name in dict.fromkeys(forecast)]
     wrong = sum(_num_wrong(result, chosen) for result in results)
     if out is not None:
         _write(results, out)
     typer.echo(json.dumps(_as_json(demand, results, wrong), indent=2) if as_json else _as_text(demand, results, wrong))
     if wrong:
         raise typer.Exit(NO_SOLUTION)
+
+
+def _run(demand: Demand, profile: Profile, forecaster: str, options: dict[str, Any]) -> RollingResult:
+    with StepProgress(f"rolling {demand.name}, {forecaster}") as progress:
+
+        def show(num_done: int, num_windows: int, energy_j: float) -> None:
+            progress(num_done, num_windows, f"{energy_j / 3.6e6:,.1f} kWh so far")
+
+        return roll(demand, profile, forecaster=forecaster, progress=show, **options)
 
 
 def _num_wrong(result: RollingResult, profile: Profile) -> int:

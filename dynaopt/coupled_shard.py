@@ -14,7 +14,6 @@ from dynaopt.price_search import Workspace
 from dynaopt.problem import WindowDemand
 from dynaopt.profile import FloatArray
 from dynaopt.result import Result, Termination
-from dynaopt.solvers.greedy import FEW_NODES
 from dynaopt.window_mixes import InstanceMix
 from dynaopt.window_task import Task
 
@@ -100,13 +99,8 @@ class Shard:
 
     def search(self, asked: Sequence[tuple[int, Sequence[FloatArray]]]) -> list[list[Found]]:
         """Find the cheapest mixes of windows, given by number and the price of an instance of each model's degrees."""
-        return [
-            [
-                model.cheapest(price_w, self._room, max_nodes=FEW_NODES, gap=self.task.gap_tolerance / 2)
-                for model, price_w in zip(self._windows[number].models, prices, strict=True)
-            ]
-            for number, prices in asked
-        ]
+        gap = self.task.gap_tolerance / 2
+        return [self._windows[number].cheapest(prices_w, self._room, gap) for number, prices_w in asked]
 
     def answers(self, chosen: Sequence[tuple[int, Chosen]]) -> Answers:
         """Write down what windows run, given by number and choice."""

@@ -18,6 +18,7 @@ from dynaopt.group_search import GroupAnswer, solve_group
 from dynaopt.hull import MAX_NODES
 from dynaopt.price_search import Workspace
 from dynaopt.problem import Problem
+from dynaopt.profile import FloatArray
 from dynaopt.solvers.greedy import FEW_NODES
 from dynaopt.window_mixes import InstanceMix, ModelWindow
 
@@ -69,6 +70,25 @@ class CoupledWindow:
         per_gpu_w = [np.repeat([1 / k.tp for k in m.group.options], np.diff(m.group.first_point)) for m in self.models]
         own_w = [m.group.cost_w * share for m, share in zip(self.models, per_gpu_w, strict=True)]
         return self.num_gpus * max((float(cost_w.max(initial=0.0)) for cost_w in own_w), default=0.0)
+
+    def cheapest(
+        self, prices_w: Sequence[FloatArray], room: Workspace, gap: float
+    ) -> list[tuple[InstanceMix | None, float]]:
+        """Find the cheapest mix of each model at prices, and what none goes below, in watts.
+
+        Parameters
+        ----------
+        prices_w
+            The price of an instance of each degree of each model, in watts.
+        room
+            Where to compute.
+        gap
+            Relative gap at which a search stops.
+        """
+        return [
+            model.cheapest(own_w, room, max_nodes=FEW_NODES, gap=gap)
+            for model, own_w in zip(self.models, prices_w, strict=True)
+        ]
 
     def allocation(self, mixes: Sequence[InstanceMix], idle: Sequence[IntArray], gpu_price_w: float) -> Allocation:
         """Return what runs.

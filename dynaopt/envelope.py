@@ -70,6 +70,17 @@ def merge(old: Any, rates: FloatArray, costs: FloatArray, k: int, new: Any) -> N
 
 
 @compiled
+def copy_envelope(source: Any, target: Any) -> None:
+    """Copy one record of `ENVELOPE` to another."""
+    n = source.num_pieces
+    target.num_pieces = n
+    target.break_rps[0] = 0.0
+    for i in range(n):
+        target.break_rps[i + 1] = source.break_rps[i + 1]
+        target.left[i], target.right[i], target.option[i] = source.left[i], source.right[i], source.option[i]
+
+
+@compiled
 def emit(out: Any, start: float, end: float, at_start: float, at_end: float, k: int) -> None:
     """Append a piece to an envelope, joined to the last one where the two are one line."""
     n = out.num_pieces

@@ -22,13 +22,16 @@ from dynaopt.price_search import Workspace
 from dynaopt.problem import Cluster, Problem, WindowDemand
 from dynaopt.profile import FloatArray, Profile
 from dynaopt.slo import Slo
+from dynaopt.solvers import solve
 from dynaopt.solvers.greedy import allocation_of
+from dynaopt.solvers.quiet import silenced_stdout
 
 IntArray = npt.NDArray[np.int64]
 
 _NODES = 200
 _GAP = 2e-4
 _PROGRAM_SECONDS = 1.0
+_MILP_SECONDS, _MILP_GAP = 10.0, 1e-3
 # The capacity program tells how much fits at most; the price search may need a little slack to find an answer.
 _LADDER = (0.9999, 0.995, 0.985, 0.97, 0.95, 0.9, 0.8, 0.6, 0.4, 0.2)
 _TINY = 1e-9
@@ -155,11 +158,14 @@ class Fleet:
         if found is not None:
             return found
         problem = self._problem(window, counts, self.cluster.headroom)
-        most = solve_program(capacities(problem, wanted="share"), _PROGRAM_SECONDS)
+        with silenced_stdout():
+            most = solve_program(capacities(problem, wanted="share"), _PROGRAM_SECONDS)
         if most is None or not most.value < 0:
             return None
         # Capacities go with 1 / (1 + headroom), so that this much fits without any.
         whole = -most.value * (1 + self.cluster.headroom)
+        if -most.value > 1 - _TINY and (found := self._proved(problem)) is not None:
+            return found
         for slack in _LADDER:
             share = min(1.0, whole * slack)
             found = self._try(window, counts, share, max(0.0, min(whole * slack - 1, self.cluster.headroom)))
@@ -206,6 +212,13 @@ class Fleet:
         answers.append(GroupAnswer(found.loads_rps, found.chosen, found.lower_w))
         allocation = allocation_of(problem, groups, answers)
         return _served(allocation, found.cost_w - found.lower_w, share, problem)
+
+    def _proved(self, problem: Problem) -> Served | None:
+        """Serve with instances that just suffice: there is an answer, though the price search finds none."""
+        found = solve(problem, solver="highs", time_limit_s=_MILP_SECONDS, gap_tolerance=_MILP_GAP)
+        if found.allocation is None:
+            return None
+        return _served(found.allocation, found.allocation.power_w - found.lower_bound_w, 1.0, problem)
 
     def _problem(self, window: WindowDemand, counts: IntArray, headroom: float) -> Problem:
         mix = {int(tp): int(n) for tp, n in zip(self.tps, counts, strict=True)}

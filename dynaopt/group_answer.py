@@ -12,12 +12,15 @@ from dynaopt.plain_pools import PlainPools
 from dynaopt.price_search import Workspace
 from dynaopt.problem import Problem
 from dynaopt.spare_pools import SparePools
+from dynaopt.tabled_pools import TabledPools
 
 Flow = tuple[int, int, float]
 """Class, pool (indices into `Problem.pools`), requests per second."""
 
 
-def pools_of(group: Group, room: Workspace, reserve: float | Literal["n+1"], deadline_s: float) -> Pools:
+def pools_of(
+    group: Group, room: Workspace, reserve: float | Literal["n+1"], deadline_s: float, *, exactly: bool = False
+) -> Pools:
     """Return how the pools of a group cost, with the spare capacity that is asked of them.
 
     Parameters
@@ -30,8 +33,12 @@ def pools_of(group: Group, room: Workspace, reserve: float | Literal["n+1"], dea
         As in `Cluster`.
     deadline_s
         When, on `time.perf_counter`, to stop improving an answer.
+    exactly
+        Whether to find what spare capacity costs to the end, which takes a second and not milliseconds.
     """
-    return PlainPools(group, room) if reserve == 0 else SparePools(group, room, reserve, deadline_s)
+    if reserve == 0:
+        return PlainPools(group, room)
+    return (TabledPools if exactly else SparePools)(group, room, reserve, deadline_s)
 
 
 def loads_and_flows(problem: Problem, group: Group, answer: GroupAnswer) -> tuple[list[Load], list[Flow]]:

@@ -37,7 +37,7 @@ from dynaopt.schedule_io import (
 from dynaopt.schedule_metadata import describe, make_metadata
 from dynaopt.slo import Slo
 from dynaopt.solvers import get_solver
-from dynaopt.solvers.base import DEFAULT_GAP, DEFAULT_SOLVER
+from dynaopt.solvers.base import DEFAULT_GAP, DEFAULT_SOLVER, WINDOW_LIMIT_S
 from dynaopt.stores import NOWHERE
 from dynaopt.transitions import find_transitions
 from dynaopt.window_task import Task
@@ -93,7 +93,8 @@ def plan(
         One of `dynaopt.solver_names`, to plan each window by itself with it. None, the default, for `DEFAULT_SOLVER`
         where windows are planned by themselves.
     time_limit_s
-        Wall-clock seconds for each window by itself; None for no limit.
+        Wall-clock seconds for each window by itself; None, the default, for `WINDOW_LIMIT_S` with `exact` and else for
+        no limit.
     gap_tolerance
         Relative gap at which a window, or the coupled whole, counts as optimal.
     objective
@@ -208,6 +209,7 @@ def prepare(
         As `plan` does, and before any work is done.
     """
     _check_options(solver, time_limit_s, gap_tolerance)
+    time_limit_s = WINDOW_LIMIT_S if time_limit_s is None and solver == DEFAULT_SOLVER else time_limit_s
     prices = None if objective is None else objective.over(demand.starts, demand.window_s)
     task = _make_task(profiles, slo, solver, time_limit_s, gap_tolerance, Cluster.of(**cluster))
     task = task if prices is None else replace(task, gpu_price_w=_by_start(demand.starts, prices))

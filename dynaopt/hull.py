@@ -8,12 +8,13 @@ import numpy as np
 
 from dynaopt.jit import compiled
 from dynaopt.pool_value import MAX_VERTICES, count_vertices, value_floor, vertex_floor
+from dynaopt.value_table import MAX_TABLE
 
 MAX_NODES = 4096
 MAX_HULLS = 2 * MAX_NODES + 16
 MAX_HULL_POINTS = 500_000
-HULL_ROOM = 3 * MAX_VERTICES + 4
-"""More points than a hull can have: those of a table, and of two of its periods beyond it."""
+HULL_ROOM = max(3 * MAX_VERTICES, MAX_TABLE) + 4
+"""More points than a hull can have: those of all vertices, and of two periods beyond them, or of a table's marks."""
 NUM_POOLS = 9
 
 TREE = np.dtype(

@@ -106,7 +106,7 @@ def pareto_front(
     out
         Folder for the plans, ``point-01`` and so on, which resume as `plan` does; None to keep none.
     **options
-        Of `plan`, for example ``num_gpus=320`` or ``solver="auto"``. Windows are planned by themselves here, unless
+        Of `plan`, for example ``num_gpus=320`` or ``solver="greedy"``. Windows are planned by themselves here, unless
         ``coupled=True`` is among them.
 
     Raises

@@ -182,7 +182,6 @@ class Planner:
         charges = StartCharges.beyond(before, self._profiles)
         kept = Refilled(reason="nothing ran before") if before is None else refill(problem, before)
         kept_j = np.inf if kept.allocation is None else answer_j(kept.allocation, charges, payback_s)
-        searches = self._pace.search_s
         found = search_answer(
             problem,
             charges,
@@ -193,14 +192,14 @@ class Planner:
             deadline_s=started + deadline_s,
             known_j=kept_j,
         )
-        if self._pace.search_s == searches:
+        if found.num_searches == 0:
             self._pace.fade()
         allocation, by, reason = self._choose(kept, kept_j, found)
         bound_j, bound_w, termination = found.lower_bound_j, found.lower_bound_w, None
         if allocation is None:
             left_s = started + deadline_s - time.perf_counter()
             allowed_s = max(left_s, LEAST_TIME_S if np.isinf(bound_j) else RESCUE_S)
-            rescued = solve(problem, solver="auto", time_limit_s=allowed_s, gap_tolerance=self._gap)
+            rescued = solve(problem, solver="exact", time_limit_s=allowed_s, gap_tolerance=self._gap)
             allocation, by, reason = rescued.allocation, rescued.solver, rescued.reason
             bound_w, termination = rescued.lower_bound_w, rescued.termination
             bound_j = max(bound_j if np.isfinite(bound_j) else 0.0, bound_w * payback_s)
@@ -228,8 +227,8 @@ class Planner:
     def _choose(self, kept: Refilled, kept_j: float, found: Found) -> tuple[Allocation | None, str, str]:
         """Return the better of what was kept and what was found, who answered, and what is to be said of it."""
         if kept.allocation is not None and kept_j <= found.objective_j * (1 + self._least_saving):
-            searched = found.allocation is not None or found.lower_bound_w > 0
-            return kept.allocation, "kept", "" if searched else "the deadline left no time for a search"
+            is_settled = found.num_searches > 0 or kept_j - found.lower_bound_j <= self._gap * kept_j
+            return kept.allocation, "kept", "" if is_settled else "the deadline left no time for a search"
         return found.allocation, "search", ""
 
     def _warm_up(self) -> None:

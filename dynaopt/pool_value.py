@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynaopt.envelope import ENVELOPE, TINY, FloatArray, merge
+from dynaopt.envelope import ENVELOPE, TINY, FloatArray, copy_envelope, merge
 from dynaopt.jit import compiled
+from dynaopt.value_table import TABLE, table_value
 
 IntArray = npt.NDArray[np.int64]
 
@@ -49,13 +50,15 @@ POOL = np.dtype(
         ("opening", np.float64),
         ("first_repeated", np.int64),
         ("surplus", np.float64),
+        ("table", TABLE),
     ]
 )
 """What is known of V: g (`single`); the items, the one that costs least per request first; the vertices by load, the
 first of which is (0, 0); and the load T up to which they are complete, `limit_rps`. Where that is less than was wanted,
 T is a vertex, the vertices from `first_repeated` on are those within one first item of T, and `surplus` is what a pool
 costs at least beyond its least cost per request when its first items leave more than T to the others. Else
-`first_repeated` is -1, `surplus` 0, and beyond T nothing but the least cost per request is claimed."""
+`first_repeated` is -1, `surplus` 0, and beyond T nothing but the least cost per request is claimed. Where there is a
+`table`, V is that instead, and its marks stand for the vertices."""
 
 
 @compiled
@@ -92,19 +95,9 @@ def fill_pools(
             a, b = first_point[k], first_point[k + 1]
             merge(scratch[now].single, rates[a:b], costs[a:b], k, scratch[1 - now].single)
             now = 1 - now
-        _copy_single(scratch[now].single, pools[p].single)
+        copy_envelope(scratch[now].single, pools[p].single)
         _find_items(pools[p])
         find_vertices(pools[p], wanted_rps[p], scratch)
-
-
-@compiled
-def _copy_single(source: Any, target: Any) -> None:
-    n = source.num_pieces
-    target.num_pieces = n
-    target.break_rps[0] = 0.0
-    for i in range(n):
-        target.break_rps[i + 1] = source.break_rps[i + 1]
-        target.left[i], target.right[i], target.option[i] = source.left[i], source.right[i], source.option[i]
 
 
 @compiled
@@ -232,6 +225,9 @@ def value(t: Any, load: float) -> tuple[float, int, int, int]:
         return 0.0, 0, 0, -1
     if t.num_items == 0:
         return np.inf, 0, 0, -1
+    if t.table.num_pieces > 0:
+        cost, known = table_value(t.table, load)
+        return cost if known else np.inf, 0, 0, -1
     repeats = 0
     if load > t.limit_rps:
         repeats = repeats_beyond(t, load)
@@ -272,6 +268,8 @@ def value_floor(t: Any, load: float) -> float:
 @compiled
 def floor_below(t: Any, load: float, cost: float) -> float:
     """Return what V does not go below where repeated first items and the table come to a cost: V itself inside it."""
+    if t.table.num_pieces > 0:
+        return table_value(t.table, load)[0] if load > 0 else 0.0
     if load <= t.limit_rps or t.num_items == 0:
         return cost
     return min(cost, float(t.item_cost[0] / t.item_rps[0] * load + t.opening + t.surplus))
@@ -280,6 +278,8 @@ def floor_below(t: Any, load: float, cost: float) -> float:
 @compiled
 def count_vertices(t: Any, load: float) -> int:
     """Return how many vertices are at most a load, those that repeat beyond the table counted on."""
+    if t.table.num_pieces > 0:
+        return count_up_to(t.table.mark_rps, t.table.num_marks, load)
     n = int(t.num_vertices)
     if t.first_repeated < 0 or load <= t.limit_rps:
         return count_up_to(t.vertex_rps, n, load)
@@ -293,6 +293,8 @@ def count_vertices(t: Any, load: float) -> int:
 @compiled
 def vertex_floor(t: Any, j: int) -> tuple[float, float]:
     """Return the load of a vertex, those that repeat counted on, and what V does not go below there."""
+    if t.table.num_pieces > 0:
+        return t.table.mark_rps[j], t.table.mark_cost[j]
     n = t.num_vertices
     if j < n - 1 or t.first_repeated < 0:
         return t.vertex_rps[j], t.vertex_cost[j] + t.opening

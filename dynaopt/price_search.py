@@ -131,7 +131,7 @@ def search(group: Group, room: Workspace, *, max_nodes: int, gap: float) -> Rela
     loads, cost, lower = np.zeros(len(group.pools)), 0.0, 0.0
     for m, families in enumerate(group.families):
         classes = slice(m * NUM_CLASSES, (m + 1) * NUM_CLASSES)
-        best = _search_model(families, group.most_rps, room, classes, max_nodes, gap)
+        best = search_model(families, group.most_rps, room, classes, max_nodes, gap)
         loads[classes] = best.class_loads_rps
         loads[list(best.family.mixed)] = group.most_rps[list(best.family.mixed)]
         cost, lower = cost + best.cost, lower + best.lower
@@ -139,7 +139,7 @@ def search(group: Group, room: Workspace, *, max_nodes: int, gap: float) -> Rela
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Trial:
+class Trial:
     """What a family of mixed pools, and the pools of classes beside it, cost; `lower` bounds it."""
 
     family: Family
@@ -148,32 +148,49 @@ class _Trial:
     class_loads_rps: FloatArray
 
 
-def _search_model(
-    families: tuple[Family, ...], most_rps: FloatArray, room: Workspace, classes: slice, max_nodes: int, gap: float
-) -> _Trial:
+def search_model(
+    families: tuple[Family, ...],
+    most_rps: FloatArray,
+    room: Workspace,
+    classes: slice,
+    max_nodes: int,
+    gap: float,
+    beaten: float = np.inf,
+) -> Trial:
     """Find the cheapest family of a model; its `lower` is that of all of them.
 
     A single node bounds each family, and often answers it. The tree goes on only where that bound is below the best
     answer, the lowest first.
+
+    Parameters
+    ----------
+    families
+        Those of the model.
+    most_rps, room, max_nodes, gap
+        As in `search`.
+    classes
+        Its pools of classes.
+    beaten
+        A cost that is known to be possible; what does not beat it is not looked for.
     """
     pools, tree = room.pools[classes], room.tree[0]
     mixed = {p for family in families for p in family.mixed}
     costs = {p: value(room.pools[p], most_rps[p])[0] for p in mixed}
     floors = {p: value_floor(room.pools[p], most_rps[p]) for p in mixed}
 
-    def tried(family: Family, nodes: int, beaten: float) -> _Trial:
+    def tried(family: Family, nodes: int, best_cost: float) -> Trial:
         """Search the pools of classes beside a family."""
         floor = sum((floors[p] for p in family.mixed), 0.0)
         cost, lower, loads = split_load(
-            family.rates_rps, family.most_rps, LOWER_SETS, pools, tree, nodes, gap, floor, beaten
+            family.rates_rps, family.most_rps, LOWER_SETS, pools, tree, nodes, gap, floor, min(best_cost, beaten)
         )
-        return _Trial(family, cost + sum(costs[p] for p in family.mixed), lower + floor, loads)
+        return Trial(family, cost + sum(costs[p] for p in family.mixed), lower + floor, loads)
 
     trials = sorted((tried(family, 1, np.inf) for family in families), key=lambda trial: trial.lower)
     best, lower = min(trials, key=lambda trial: trial.cost), np.inf
     for trial in trials:
         closer = trial
-        if trial.lower < best.cost * (1 - gap):
+        if trial.lower < min(best.cost, beaten) * (1 - gap):
             closer = tried(trial.family, max_nodes, best.cost)
         if closer.cost < best.cost:
             best = closer

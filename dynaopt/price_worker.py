@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import gcd
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from dynaopt.answers import Answers, join_answers
 from dynaopt.errors import InvalidInputError
 from dynaopt.pool import PoolOption
 from dynaopt.price_changes import Change
 from dynaopt.price_difference import Difference, Proved, difference
-from dynaopt.problem import Cluster, Problem, WindowDemand, unused_gpu_power_w
-from dynaopt.profile import Profile
+from dynaopt.problem import Problem, WindowDemand, unused_gpu_power_w
 from dynaopt.result import Result
-from dynaopt.slo import Slo
-from dynaopt.solvers import solve
+from dynaopt.window_task import Task
 from dynaopt.window_worker import solve_windows
 
 _ROUNDING = 1e-9
@@ -34,38 +31,28 @@ class Asked:
     change: Change | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PriceTask:
-    """What all solves have in common; the fields are those of `Task`."""
+    """Solves windows of a task, and what they become by a change."""
 
-    profiles: Mapping[str, Profile]
-    slo: Slo
-    cluster: Cluster
-    solver: str
-    time_limit_s: float | None
-    gap_tolerance: float
-    gpu_price_w: Mapping[pd.Timestamp, float] = field(default_factory=dict)
+    base: Task
 
     def problem(self, asked: Asked) -> Problem:
         """Pose the problem of a window, changed as is asked."""
-        fields: dict[str, Any] = {"demand": asked.window, "slo": self.slo, "cluster": self.cluster}
-        if asked.change is not None:
-            fields |= asked.change.replacements(asked.window, self.slo, self.cluster)
-        price_w = self.gpu_price_w.get(asked.window.start, 0.0)
-        return Problem(profiles=self.profiles, gpu_price_w=price_w, **fields)
+        problem = self.base.problem(asked.window)
+        if asked.change is None:
+            return problem
+        return problem.replace(**asked.change.replacements(asked.window, self.base.slo, self.base.cluster))
 
     def solve(self, asked: Asked, /) -> Result:
         """Solve it, first with no more GPUs than its instances can be made of: that is easier to prove."""
         problem = self.problem(asked)
         usable = usable_gpus(problem)
         if 0 < usable < problem.num_gpus and problem.unused_gpu_power_w == 0:
-            result = self._solve(problem.replace(num_gpus=usable))
+            result = self.base.solve_problem(problem.replace(num_gpus=usable))
             if result.allocation is not None:
                 return result
-        return self._solve(problem)
-
-    def _solve(self, problem: Problem) -> Result:
-        return solve(problem, solver=self.solver, time_limit_s=self.time_limit_s, gap_tolerance=self.gap_tolerance)
+        return self.base.solve_problem(problem)
 
 
 def usable_gpus(problem: Problem) -> int:
@@ -126,7 +113,7 @@ def _refusals(task: PriceTask, asked: Sequence[Asked]) -> Iterator[tuple[int, st
     for number, each in enumerate(asked):
         try:
             if each.change is not None:
-                each.change.replacements(each.window, task.slo, task.cluster)
+                each.change.replacements(each.window, task.base.slo, task.base.cluster)
         except InvalidInputError as error:
             yield number, str(error)
 
@@ -136,7 +123,7 @@ def _solved(task: PriceTask, asked: Asked, row: Mapping[str, Any]) -> Solved:
     if power_w is None or np.isnan(power_w):
         return Solved(proved=None, num_gpus=0, **told)
     num_gpus = int(row["num_gpus"])
-    objective_w = power_w + task.gpu_price_w.get(asked.window.start, 0.0) * num_gpus
+    objective_w = power_w + task.base.gpu_price_w.get(asked.window.start, 0.0) * num_gpus
     proved = Proved(power_w=power_w, objective_w=objective_w, bound_w=row["lower_bound_w"])
     return Solved(proved=proved, num_gpus=num_gpus, **told)
 
@@ -160,11 +147,11 @@ def difference_of(task: PriceTask, window: WindowDemand, change: Change, before:
     """
     if before.proved is None or after.proved is None:
         raise ValueError("There is no difference of answers that there are not.")
-    cluster, widens, shift_w = task.cluster, change.widens, 0.0
+    cluster, widens, shift_w = task.base.cluster, change.widens, 0.0
     wide = after if widens > 0 else before
     serves_both = False
     if change.kind == "gpu":
-        shift_w = abs(change.step) * unused_gpu_power_w(next(iter(task.profiles.values())), cluster)
+        shift_w = abs(change.step) * unused_gpu_power_w(next(iter(task.base.profiles.values())), cluster)
         serves_both = wide.num_gpus <= cluster.num_gpus + min(change.step, 0.0)
         if shift_w > 0 and cluster.power_cap_w is not None:
             return difference(before.proved, after.proved)  # a GPU that stays on draws power under the same cap

@@ -19,12 +19,12 @@ from dynaopt.problem import Problem, WindowDemand
 from dynaopt.profile import Profile
 from dynaopt.schedule import ANALYSES, Schedule
 from dynaopt.schedule_inputs import WindowChoice, charges_of, choose_windows, profiles_of, window_of
-from dynaopt.solvers import solver_names
+from dynaopt.solvers.base import DEFAULT_SOLVER
+from dynaopt.window_task import Task
 
 PRICE_COLUMNS = ("window_start", "kind", "model", "item", "step", "unit", "energy_wh", "lower_wh", "upper_wh")
 OBJECTIVE_COLUMNS = ("objective", "objective_lower", "objective_upper")
 REASON_COLUMNS = ("termination", "reason")
-DEFAULT_SOLVER = "exact" if "exact" in solver_names() else "auto"
 DEFAULT_TIME_LIMIT_S = 2.0
 _JOULES_PER_WH = 3600.0
 
@@ -86,7 +86,7 @@ def prices(
     used = profiles_of(schedule, given)
     charges = charges_of(schedule)
     starts = schedule.demand.starts
-    task = PriceTask(
+    task = Task(
         profiles={profile.model: profile for profile in used},
         slo=schedule.metadata.slo,
         cluster=schedule.metadata.cluster,
@@ -98,7 +98,7 @@ def prices(
     chosen = [window_of(schedule, used, number) for number in choose_windows(schedule, windows)]
     models = list(chosen[0].rate_rps) if chosen else []
     changes = make_changes(models, task.cluster, kinds=kinds, steps=steps, slo_of=slo_of)
-    table = _table(task, chosen, changes, workers)
+    table = _table(PriceTask(task), chosen, changes, workers)
     if charges is None:
         return table.drop(columns=list(OBJECTIVE_COLUMNS))
     per_wh = pd.Series(charges.factor_per_kwh / 1000, index=starts).reindex(table["window_start"]).to_numpy()
@@ -124,7 +124,7 @@ def problem_prices(
     kinds, steps, slo_of, solver, time_limit_s, gap_tolerance
         As for `prices`.
     """
-    task = PriceTask(
+    task = Task(
         profiles=problem.profiles,
         slo=problem.slo,
         cluster=problem.cluster,
@@ -135,7 +135,7 @@ def problem_prices(
     )
     models = list(problem.demand.rate_rps)
     changes = make_changes(models, problem.cluster, kinds=kinds, steps=steps, slo_of=slo_of)
-    return _table(task, [problem.demand], changes, 1).drop(columns=list(OBJECTIVE_COLUMNS))
+    return _table(PriceTask(task), [problem.demand], changes, 1).drop(columns=list(OBJECTIVE_COLUMNS))
 
 
 def _table(
@@ -163,7 +163,7 @@ def _row(task: PriceTask, window: WindowDemand, change: Change, before: Solved, 
         return {**head, **dict.fromkeys(names, np.nan), **tail}
     found = difference_of(task, window, change, before, after)
     wh = window.window_s / _JOULES_PER_WH
-    unproved = task.gpu_price_w.get(window.start, 0.0) > 0
+    unproved = task.base.gpu_price_w.get(window.start, 0.0) > 0
     values = {
         "energy_wh": found.power_w * wh,
         "lower_wh": np.nan if unproved else found.lower_w * wh,

@@ -284,7 +284,7 @@ class Profile:
     @property
     def tps(self) -> tuple[int, ...]:
         """Tensor-parallel degrees, ascending."""
-        return tuple(sorted({tp for tp, _, _ in self.curves}))
+        return _degrees(self)
 
     @property
     def frequencies_mhz(self) -> tuple[int, ...]:
@@ -314,6 +314,12 @@ class Profile:
     def __repr__(self) -> str:
         classes = sorted({c for _, _, c in self.curves})
         return f"Profile({self.name}: TP {self.tps}, {self.frequencies_mhz} MHz, {', '.join(classes)})"
+
+
+@lru_cache(maxsize=64)
+def _degrees(profile: Profile) -> tuple[int, ...]:
+    """Return `Profile.tps`, which every problem asks for several times."""
+    return tuple(sorted({tp for tp, _, _ in profile.curves}))
 
 
 @lru_cache(maxsize=64)

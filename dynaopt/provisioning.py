@@ -1,7 +1,8 @@
 """How many instances should run in the windows to come: what a planner is, and a simple one.
 
 A planner is asked at the start of each window. It knows what is foretold for this window and the next ones, as many
-as a cold start needs, and what runs. `rolling` carries its wishes out as far as lead times allow.
+as a cold start needs or more if it looks further ahead, and what runs. `rolling` carries its wishes out as far as lead
+times allow.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class Outlook:
     Parameters
     ----------
     windows
-        What is foretold, margins included, for the window that starts and each of the next `lead` ones.
+        What is foretold, margins included, for the window that starts and each of the next `lead` ones; and for those
+        after them that the planner looks ahead to.
     running
         Instances of each degree that ran until now, shape (tps,).
     available_gpus
@@ -38,7 +40,12 @@ class Outlook:
 
 
 class Planner(Protocol):
-    """Decides how many instances of each degree should run."""
+    """Decides how many instances of each degree should run.
+
+    `look_ahead` is how many windows it wants foretold, the one that starts among them; it gets lead + 1 at least.
+    """
+
+    look_ahead: int
 
     def plan(self, outlook: Outlook) -> IntArray:
         """Return the instances of each degree that should run in each window, shape (lead + 1, tps).
@@ -68,6 +75,8 @@ class KeepSpares:
         How many windows an instance that is not needed goes on; by default as many as break even, to the nearest.
     """
 
+    look_ahead = 1
+
     def __init__(self, fleet: Fleet, keep_windows: int) -> None:
         self._fleet = fleet
         self._past: deque[int] = deque(maxlen=keep_windows)
@@ -75,15 +84,15 @@ class KeepSpares:
     def plan(self, outlook: Outlook) -> IntArray:
         """Find what each window needs; see `Planner.plan`."""
         fleet = self._fleet
-        needed = [fleet.needed(window) for window in outlook.windows]
+        needed = [fleet.needed(window) for window in outlook.windows[: outlook.available_gpus.size]]
         gpus = [fleet.num_gpus(counts) for counts in needed]
-        rows = []
+        rows, keep = [], self._past.maxlen or 0
         for step, counts in enumerate(needed):
             # What was needed a little while ago or will be needed again is kept.
-            most = max([*gpus[step:], *list(self._past)[step:]])
+            recent = list(self._past)[max(0, len(self._past) + step - keep) :]
+            most = max([*gpus[step:], *recent])
             rows.append(fleet.filled(counts, max(gpus[step], min(most, int(outlook.available_gpus[step])))))
-        if self._past.maxlen:
-            self._past.append(gpus[0])
+        self._past.append(gpus[0])
         return np.array(rows, dtype=np.int64)
 
 

@@ -21,11 +21,11 @@ from dynaopt.relaxation_levers import Lever, RelaxationKind, levers
 from dynaopt.result import Termination
 from dynaopt.schedule import ANALYSES, Schedule
 from dynaopt.schedule_inputs import WindowChoice, charges_of, choose_windows, profiles_of, window_of
-from dynaopt.solvers import solve, solver_names
+from dynaopt.solvers import solve
+from dynaopt.solvers.base import DEFAULT_SOLVER
 
 RELAXATION_COLUMNS = ("window_start", "kind", "model", "item", "from_value", "to_value", "unit", "is_proved")
 PROGRAM_S = 5.0
-DEFAULT_SOLVER = "exact" if "exact" in solver_names() else "auto"
 _ROUNDING = 1e-9
 _ANY_GAP = 0.5  # any answer shows that there is one
 

@@ -9,6 +9,7 @@ few nodes of its tree and is repeated with more as long as the one before tells 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from dynaopt.allocation import Allocation
 from dynaopt.envelope import FloatArray
 from dynaopt.flat_problem import Group, groups_of
 from dynaopt.hull import MAX_NODES
+from dynaopt.least_power import least_power_w
 from dynaopt.price_search import Workspace
 from dynaopt.problem import Problem
 from dynaopt.solvers.greedy import search_groups
@@ -63,12 +65,15 @@ class Found:
         What no answer goes below; infinite where it is proved that there is none.
     lower_bound_w
         What no answer's objective goes below if starts are free, in watts.
+    num_searches
+        How many trees were searched; without any, the bounds are those of `least_power`.
     """
 
     allocation: Allocation | None = None
     objective_j: float = np.inf
     lower_bound_j: float = 0.0
     lower_bound_w: float = 0.0
+    num_searches: int = 0
 
 
 def search_answer(
@@ -105,12 +110,14 @@ def search_answer(
     """
     groups = groups_of(problem)
     prices = _Prices(charges.price_j / payback_s)
-    nodes, best, used = FIRST_NODES, Found(), 0
+    nodes, best, used = FIRST_NODES, _at_a_glance(groups, payback_s), 0
     while used < MAX_PRICES:
-        left_s, answered = deadline_s - time.perf_counter(), min(best.objective_j, known_j) < np.inf
-        if answered and not pace.fits(left_s, MARGIN):
+        least_j = min(best.objective_j, known_j)
+        if least_j - best.lower_bound_j <= gap * least_j < np.inf:
             break
         started = time.perf_counter()
+        if least_j < np.inf and not pace.fits(deadline_s - started, MARGIN):
+            break
         own = [_priced(problem, group, charges, prices.now_w) for group in groups]
         tree_gap = gap / 2
         allocation, bound_w = search_groups(problem, own, room, nodes, tree_gap, deadline_s)
@@ -118,18 +125,22 @@ def search_answer(
         best = _better(problem, best, allocation, bound_w, charges, prices.now_w, payback_s)
         if np.isinf(best.lower_bound_j):
             break
-        least_j = min(best.objective_j, known_j)
-        if least_j - best.lower_bound_j <= gap * least_j:
-            break
         if _is_loose(allocation, bound_w, charges, prices.now_w, tree_gap) and nodes < MAX_NODES:
             left_s = deadline_s - time.perf_counter()
-            if least_j == np.inf or pace.fits(left_s, MARGIN * MORE_NODES):
+            if min(best.objective_j, known_j) == np.inf or pace.fits(left_s, MARGIN * MORE_NODES):
                 nodes = min(int(MORE_NODES * nodes), MAX_NODES)
                 continue
         used += 1
         if allocation is None or not prices.move(charges.excess(allocation)):
             break
     return best
+
+
+def _at_a_glance(groups: Sequence[Group], payback_s: float) -> Found:
+    """Return the bound that takes no search. That there is no answer at all is for a search to prove."""
+    bound_w = least_power_w(groups)
+    bound_w = max(bound_w * (1 - ROUNDING), 0.0) if np.isfinite(bound_w) else 0.0
+    return Found(lower_bound_j=bound_w * payback_s, lower_bound_w=bound_w)
 
 
 class _Prices:
@@ -196,7 +207,12 @@ def _better(
     bound_j = payback_s * (bound_w * (1 - ROUNDING) - worth_w)
     if free_w > cap_w * (1 + 2 * ROUNDING) and problem.gpu_price_w == 0:
         bound_j = np.inf
-    best = replace(best, lower_bound_j=max(best.lower_bound_j, bound_j), lower_bound_w=free_w)
+    best = replace(
+        best,
+        lower_bound_j=max(best.lower_bound_j, bound_j),
+        lower_bound_w=free_w,
+        num_searches=best.num_searches + 1,
+    )
     if allocation is None or allocation.power_w > cap_w * (1 + ROUNDING):
         return best
     objective_j = answer_j(allocation, charges, payback_s)

@@ -30,7 +30,7 @@ class Result:
     Parameters
     ----------
     solver
-        Who answered. `auto` puts here the solver that it took the answer from.
+        Who answered. `exact` puts here the program that it took the answer from, if it did.
     termination
         OPTIMAL only when the gap was proved to be at most `gap_tolerance`.
     allocation

@@ -123,6 +123,7 @@ class _Roll:
         self._lead = start_up_windows(fleet.profile, case.demand.window_s)
         weights = load_weights(fleet.profile, case.slo)
         self._margins = Margins(weights, self._lead + 1, quantile, 2 * self._history.windows_per_day)
+        self._steps = max(self._lead + 1, planner.look_ahead)
 
     def run(self, first: int, progress: ProgressCallback | None) -> RollingResult:
         """Run from window `first` on to the end."""
@@ -151,6 +152,8 @@ class _Roll:
         forecast = self._foretell(window)
         margins = self._margins.margins()
         self._margins.note(forecast)
+        # What lies beyond the lead time is decided on when it is nearer, with the margin of then.
+        margins = np.append(margins, np.repeat(margins[-1], self._steps - margins.size))
         foretold = [self._foretold(window + k, forecast, k, float(m)) for k, m in enumerate(margins)]
         arrived = state.arriving.pop(0) if state.arriving else 0
         held = fleet.num_gpus(state.running) + arrived
@@ -193,7 +196,7 @@ class _Roll:
         return max(0, min(self._fleet.num_gpus(rows[-1]) - held, most))
 
     def _foretell(self, window: int) -> Forecast:
-        return self._forecaster.forecast(self._history.until(window), self._lead + 1)
+        return self._forecaster.forecast(self._history.until(window), self._steps)
 
     def _came(self, window: int) -> None:
         self._margins.came(self._history.rates_rps[window], float(self._history.peak_factors[window]))

@@ -78,11 +78,14 @@ class RollingResult:
     windows
         A row for each window: `window_start`, `arrived_rps`, `foretold_rps`, `margin`, `lead_margin`, `served_share`,
         `headroom`, `num_gpus`, `idle_gpus`, `idle_power_w`, `ordered_gpus`, `gap`.
+    planned_headroom
+        What was planned for.
     """
 
     forecaster: str
     schedule: Schedule
     windows: pd.DataFrame
+    planned_headroom: float
 
     @property
     def overload_share(self) -> float:
@@ -91,7 +94,7 @@ class RollingResult:
 
     def totals(self) -> RollingTotals:
         """Return the sums over all windows."""
-        w, planned = self.windows, self.windows["headroom"].max()
+        w = self.windows
         arrived = float(w["arrived_rps"].sum())
         length_s = self.schedule.metadata.window_s
         return RollingTotals(
@@ -101,7 +104,7 @@ class RollingResult:
             transition_energy_j=self.schedule.transition_energy_j,
             overload_share=float((w["arrived_rps"] * (1 - w["served_share"])).sum()) / arrived if arrived > 0 else 0.0,
             overloaded_windows=float((w["served_share"] < 1).mean()),
-            thin_windows=float(((w["served_share"] == 1) & (w["headroom"] < planned)).mean()),
+            thin_windows=float(((w["served_share"] == 1) & (w["headroom"] < self.planned_headroom)).mean()),
             mean_gpus=float(w["num_gpus"].mean()),
             started_gpus=int(w["ordered_gpus"].sum()),
             mean_gap=float(w["gap"].mean()),
@@ -141,7 +144,12 @@ def make_result(case: Case, forecaster: str, records: Sequence[WindowRecord], ru
     reasons = ["" if r.served.share == 1 else f"overload: {r.served.share:.4f} of it is served" for r in records]
     schedule = replace(schedule, windows=schedule.windows.assign(reason=reasons))
     arrived = case.demand.total_rates_rps.sum(axis=1)
-    return RollingResult(forecaster=forecaster, schedule=schedule, windows=_windows(case, records, arrived, groups))
+    return RollingResult(
+        forecaster=forecaster,
+        schedule=schedule,
+        windows=_windows(case, records, arrived, groups),
+        planned_headroom=case.cluster.headroom,
+    )
 
 
 def _frames(records: Sequence[WindowRecord]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -57,5 +57,8 @@ class Task:
 
     def solve(self, window: WindowDemand, /) -> Result:
         """Solve a window."""
-        problem = self.problem(window)
+        return self.solve_problem(self.problem(window))
+
+    def solve_problem(self, problem: Problem) -> Result:
+        """Solve a problem with what goes for all."""
         return solve(problem, solver=self.solver, time_limit_s=self.time_limit_s, gap_tolerance=self.gap_tolerance)

@@ -11,6 +11,7 @@ from dynaopt.fleet import Fleet
 from dynaopt.forecasters import Forecast, History
 from dynaopt.problem import Cluster, WindowDemand
 from dynaopt.profile import Profile
+from dynaopt.provisioning import Outlook
 from dynaopt.slo import Slo
 
 MONDAY = pd.Timestamp("2024-05-13T00:00:00Z")
@@ -58,3 +59,12 @@ def make_demand(totals: Sequence[float], *, window_s: float = 300.0) -> Demand:
     columns = {"window_start": starts, "model": "", "request_class": "SS", "rate_rps": list(totals)}
     table = pd.DataFrame({**columns, "input_tokens": 1.0, "output_tokens": 1.0, "peak_factor": 1.0})
     return Demand("made-up", window_s, table, starts=starts)
+
+
+def make_outlook(rates_rps: Sequence[float], available_gpus: Sequence[int], running: Sequence[int]) -> Outlook:
+    """Make an outlook on windows of class SS alone."""
+    return Outlook(
+        windows=tuple(window_of(rate) for rate in rates_rps),
+        running=np.array(running, dtype=np.int64),
+        available_gpus=np.array(available_gpus, dtype=np.int64),
+    )

@@ -44,7 +44,7 @@ def test_two_solvers_side_by_side() -> None:
 
 def test_an_unknown_solver_is_refused() -> None:
     """Tests that nothing is run when a name is wrong."""
-    with pytest.raises(UnknownNameError, match="one of cbc"):
+    with pytest.raises(UnknownNameError, match="one of exact"):
         run_bench(cases(), ("nobody",))
 
 

@@ -17,7 +17,7 @@ SOLVED = {
     "family": "classes",
     "level": "1",
     "problem_sha256": "ab12",
-    "solver": "auto",
+    "solver": "exact",
     "answered_by": "greedy",
     "termination": "feasible",
     "power_w": 15903.820302511638,

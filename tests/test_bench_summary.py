@@ -169,8 +169,8 @@ def test_only_an_exact_solver_proves() -> None:
 
 
 def test_an_answer_is_credited_to_who_gave_it() -> None:
-    """Tests that `auto` passes its answers on under the name of the solver that it took them from."""
-    report = judge_runs(make_run("a", "auto", "optimal", 100.0, 100.0, answered_by="highs"))
+    """Tests that `exact` passes its answers on under the name of the program that it took them from."""
+    report = judge_runs(make_run("a", "exact", "optimal", 100.0, 100.0, answered_by="highs"))
     assert (report.best_known["a"].solver, report.best_known["a"].lower_bound_w) == ("highs", 100.0)
 
 

@@ -32,13 +32,13 @@ def test_policies_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str
     """Tests half an hour of the shipped week: JSON, table, page, and folders that `dynaopt check` accepts."""
     out = tmp_path / "out"
     told = compare(capsys, *HOUR, "--policies", FEW, "--out", str(out))
-    assert [p["name"] for p in told["policies"]] == ["single-pool", "multi-pool", "one-mixed-pool", "plan-greedy"]
+    assert [p["name"] for p in told["policies"]] == ["single-pool", "multi-pool", "one-mixed-pool", "plan-exact"]
     assert all(p["num_violations"] == 0 and p["violations"] == [] for p in told["policies"])
     energy = {p["name"]: p["energy_j"] for p in told["policies"]}
     single, multi = told["policies"][:2]
     assert multi["relative_energy"] == pytest.approx(energy["multi-pool"] / energy["single-pool"])
     assert multi["paper_relative_energy"] == pytest.approx(39.5 / 32.8)
-    assert single["saved_by_plan"] == pytest.approx(1 - energy["plan-greedy"] / energy["single-pool"])
+    assert single["saved_by_plan"] == pytest.approx(1 - energy["plan-exact"] / energy["single-pool"])
     assert told["paper_experiment"] == "hour"
     assert json.loads((out / "compare.json").read_text()) == told
     assert "one mixed pool" in (out / "compare.html").read_text(encoding="utf-8")
@@ -110,7 +110,7 @@ def test_a_policy_that_cannot_serve_says_why(tmp_path: Path, capsys: pytest.Capt
         (["--policies", "plan,plan"], "option --policies: expected each policy once, got 'plan,plan'"),
         (["--scale-rate", "0"], "option --scale-rate: expected a number above 0, got 0.0"),
         (["--scale-rate", "2", "--replay"], "option --scale-rate: expected 1 with --replay"),
-        (["--solver", "gurobi"], "option --solver: expected one of cbc"),
+        (["--solver", "gurobi"], "option --solver: expected one of exact"),
         (["--gpus", "0"], "option --gpus"),
         (["--headroom", "-1"], "option --headroom"),
         (["nowhere"], "demand: expected one of azure-2024-conversation"),

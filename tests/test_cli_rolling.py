@@ -53,3 +53,25 @@ def test_unknown_forecasts_are_refused(inputs: list[str], capsys: pytest.Capture
     """Tests that a wrong name ends with 2 and tells the right ones."""
     assert main([*inputs, "--forecast", "tea-leaves"]) == 2
     assert "scaled-template" in capsys.readouterr().err
+
+
+def test_looking_ahead(inputs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests that windows are planned together on demand, and that rules for spare instances are none beside it."""
+    assert main([*inputs, "--forecast", "oracle", "--look-ahead", "4", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["runs"][0]["overload_share"], found["num_violations"]) == (0, 0)
+    assert main([*inputs, "--look-ahead", "4", "--keep", "1"]) == 2
+    assert "--keep" in capsys.readouterr().err
+    assert main([*inputs, "--look-ahead", "-1"]) == 2
+    assert "at least 1" in capsys.readouterr().err
+
+
+def test_progress_does_not_speak_of_windows_planned_before(
+    inputs: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests that a run, which never goes on from an earlier one, counts its windows and nothing else."""
+    monkeypatch.setattr("dynaopt.console._SECONDS_BETWEEN_LINES", -1.0)
+    assert main([*inputs, "--forecast", "last"]) == 0
+    err = capsys.readouterr().err
+    assert "rolling step, last: 1 of 7, 0." in err
+    assert "before" not in err

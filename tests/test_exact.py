@@ -1,14 +1,17 @@
 """Tests the package's own exact solver."""
 
+import logging
+
 import numpy as np
 import pytest
 from search_builders import three_mixes_problem, two_size_problem
 
 import dynaopt
 from dynaopt.bench_cases import find_cases
+from dynaopt.best_known import find_best_known, read_best_known
 from dynaopt.check import check_allocation
 from dynaopt.problem import Problem
-from dynaopt.result import Termination
+from dynaopt.result import Result, Termination
 from dynaopt.solvers.exact import Exact
 from dynaopt.solvers.greedy import Greedy
 
@@ -62,8 +65,57 @@ def test_a_short_limit_gives_the_answer_at_hand_and_says_so() -> None:
     assert np.isfinite(result.gap)
 
 
+class Blind:
+    """A search that finds and proves nothing."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        """Take any options."""
+
+    def solve(self, problem: Problem, *, time_limit_s: float | None, gap_tolerance: float) -> Result:  # noqa: ARG002
+        """Give up."""
+        return Result(solver="greedy", termination=Termination.NO_SOLUTION_FOUND, reason="blind", lower_bound_w=1.0)
+
+
+def test_where_the_search_finds_nothing_a_program_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that an answer matters more than a limit of 50 ms, and is credited to who found it."""
+    monkeypatch.setattr("dynaopt.solvers.exact.Greedy", Blind)
+    result = Exact().solve(two_size_problem({"SS": 4.0}), time_limit_s=0.05)
+    assert (result.solver, result.power_w) == ("scip", pytest.approx(320.0))
+    nothing = Exact().solve(two_size_problem({"SS": 3.0}, num_gpus=4), time_limit_s=0.05)
+    assert nothing.termination is Termination.INFEASIBLE
+
+
+def test_going_on_with_a_program_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Tests that the gap of the search and the program that is asked can be read."""
+    with caplog.at_level(logging.INFO, logger="dynaopt"):
+        Exact().solve(two_size_problem({"SS": 3.0}, num_gpus=7))
+    told = " ".join(caplog.messages)
+    assert "The search ends with a gap of" in told
+    assert "highs goes on with the integer program, for 60 s at most" in told
+
+
+@pytest.mark.parametrize("name", ["reserve-s1", "n+1-s1", "n+1-s3"])
+def test_spare_capacity_needs_no_program(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that the search proves answers no worse than the best known, and the check accepts them."""
+    monkeypatch.setattr("dynaopt.solvers.exact.go_on", lambda *_, **__: pytest.fail("a program was asked"))
+    case = next(c for c in find_cases(["operation"], full=True) if c.name == f"operation-{name}")
+    problem, best = case.build(), read_best_known(find_best_known())[case.name]
+    result = Exact().solve(problem)
+    assert (result.solver, result.termination) == ("exact", Termination.OPTIMAL)
+    assert best.power_w is not None
+    assert best.lower_bound_w * (1 - 1e-9) <= result.power_w <= best.power_w * (1 + 1e-9)
+    assert result.allocation is not None
+    assert not check_allocation(problem, result.allocation)
+
+
 def test_infeasible_is_an_outcome() -> None:
     """Tests 3 requests/s, which need 6 GPUs, on 4."""
     result = Exact().solve(two_size_problem({"SS": 3.0}, num_gpus=4))
     assert (result.solver, result.termination) == ("exact", Termination.INFEASIBLE)
     assert result.reason
+
+
+def test_auto_is_another_name_of_it() -> None:
+    """Tests that `auto` answers under the name of who found the answer."""
+    result = dynaopt.solve(SMALL["plain"], solver="auto", time_limit_s=1.0)
+    assert (result.solver, result.termination) == ("exact", Termination.OPTIMAL)

@@ -1,6 +1,9 @@
 """Tests of `dynaopt.fleet`."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from builders import make_problem
 from forecast_builders import line_profile, make_fleet, two_degrees, window_of
@@ -8,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynaopt.check import check_allocation
+from dynaopt.demand import read_demand
+from dynaopt.profile_io import read_profile
 
 
 def test_needed_instances() -> None:
@@ -52,6 +57,23 @@ def test_overload_is_what_lies_beyond_all_capacity() -> None:
     assert found.share == pytest.approx(0.5, rel=1e-3)
     assert found.headroom == 0.0
     assert found.allocation.power_w == pytest.approx(1200.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(("start", "counts"), [("2024-05-11 05:05", [2, 1, 2]), ("2024-05-11 11:55", [2, 1, 1])])
+def test_fleets_that_just_suffice_keep_their_headroom(start: str, counts: list[int]) -> None:
+    """Tests two windows of the coding week in which prices find no answer at the full headroom, though there is one."""
+    demand, profile = read_demand("azure-2024-coding"), read_profile("llama2-70b-h100")
+    at = int(demand.starts.searchsorted(pd.Timestamp(start, tz="UTC")))
+    came = demand.window(at)
+    window = replace(
+        came,
+        rate_rps={profile.model: came.rate_rps[""]},
+        peak_factor={profile.model: came.peak_factor[""]},
+    )
+    found = make_fleet(profile, num_gpus=320, headroom=0.1).serve(window, np.array(counts))
+    assert found is not None
+    assert (found.share, found.headroom) == (1.0, 0.1)
+    assert found.gap <= 1e-3
 
 
 def test_no_instance_serves_nothing() -> None:

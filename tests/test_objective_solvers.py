@@ -57,7 +57,7 @@ def test_few_fast_gpus_are_cheaper_where_gpus_have_a_price() -> None:
     assert above.objective_w == pytest.approx(1220 + 2 * 216)
 
 
-@pytest.mark.parametrize("solver", [*EXACT, "greedy", "auto"])
+@pytest.mark.parametrize("solver", [*EXACT, "greedy", "exact"])
 @pytest.mark.parametrize("gpu_price_w", [50.0, 215.5, 20_000.0])
 def test_every_solver_agrees_with_the_oracle(solver: str, gpu_price_w: float) -> None:
     """Tests least objective, bound and power of three classes against trying every number of instances."""

@@ -173,7 +173,8 @@ def test_an_answer_matters_more_than_the_deadline() -> None:
     first = ask(planner, {"SS": 3.0}, deadline_s=1e-9)
     assert first.is_late
     kept = ask(planner, {"SS": 2.5}, deadline_s=1e-9)
-    assert (kept.answered_by, kept.lower_bound_j) == ("kept", 0.0)
+    assert kept.answered_by == "kept"
+    assert kept.gap == pytest.approx(1 - 200 / 260)  # a full TP8 takes 80 W for each request/s
     assert "no time for a search" in kept.reason
     more = ask(planner, {"SS": 30.0}, deadline_s=1e-9)
     assert more.allocation is not None

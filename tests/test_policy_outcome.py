@@ -65,7 +65,7 @@ def make_replay(schedule: Schedule) -> ReplayResult:
 def test_each_policy_comes_to_an_outcome() -> None:
     """Tests that four are checked and right, and that the fifth says why it cannot be."""
     found = {outcome.name: outcome for outcome in outcomes()}
-    assert list(found) == ["single-pool", "multi-pool", "scale-inst", "input-pools", "plan-greedy"]
+    assert list(found) == ["single-pool", "multi-pool", "scale-inst", "input-pools", "plan-exact"]
     assert found["input-pools"].schedule is None
     assert found["input-pools"].reason == "profile tiny has no curves of mixes by input length"
     assert all(o.violations == () and o.is_right and o.fits for o in found.values())
@@ -125,7 +125,7 @@ def test_a_rough_mix_is_told() -> None:
 def test_what_is_finished_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that folders of the same case are read, those of another are written anew, and damaged ones too."""
     first = outcomes(out=tmp_path)
-    assert read_schedule(tmp_path / "plan-greedy").energy_j == pytest.approx(first[-1].schedule.energy_j)  # type: ignore[union-attr]
+    assert read_schedule(tmp_path / "plan-exact").energy_j == pytest.approx(first[-1].schedule.energy_j)  # type: ignore[union-attr]
     runs: list[str] = []
     original = MultiPool.plan
     monkeypatch.setattr(MultiPool, "plan", lambda self, case: (runs.append(self.name), original(self, case))[1])
@@ -183,8 +183,8 @@ def test_records_hold_energies_against_each_other() -> None:
     assert records["single-pool"]["relative_energy"] == 1
     assert records["multi-pool"]["relative_energy"] == pytest.approx(energy["multi-pool"] / energy["single-pool"])
     assert records["multi-pool"]["paper_relative_energy"] == 1.15
-    assert records["multi-pool"]["saved_by_plan"] == pytest.approx(1 - energy["plan-greedy"] / energy["multi-pool"])
-    assert records["plan-greedy"]["saved_by_plan"] is None
+    assert records["multi-pool"]["saved_by_plan"] == pytest.approx(1 - energy["plan-exact"] / energy["multi-pool"])
+    assert records["plan-exact"]["saved_by_plan"] is None
     assert records["input-pools"]["relative_energy"] is None
 
 
@@ -211,7 +211,7 @@ def test_the_picture_has_a_bar_for_each_answer() -> None:
     energy = {o.title: o.schedule for o in found if o.schedule is not None}
     assert list(serving.y) == list(energy)
     assert serving.x[0] == pytest.approx(energy["SinglePool"].serving_energy_j / 3.6e6)
-    assert starts.x[-1] == pytest.approx(energy["plan (greedy)"].transition_energy_j / 3.6e6)
+    assert starts.x[-1] == pytest.approx(energy["plan (exact)"].transition_energy_j / 3.6e6)
     assert list(paper.y) == ["SinglePool", "MultiPool"]
     assert paper.x[1] == pytest.approx(1.15 * energy["SinglePool"].energy_j / 3.6e6)
 

@@ -9,6 +9,7 @@ from dynaopt.price_changes import Change
 from dynaopt.price_difference import Difference, Proved
 from dynaopt.price_worker import Asked, PriceTask, Solved, difference_of, is_same, solve_all, usable_gpus
 from dynaopt.problem import Problem
+from dynaopt.window_task import Task
 
 PROFILE = make_profile(
     [*same_for_all_classes(4, 1000, [(0, 100), (10, 600)]), *same_for_all_classes(8, 1000, [(0, 300), (20, 1200)])]
@@ -19,7 +20,7 @@ MORE_GPUS = Change(kind="gpu", item="cluster", step=1.0)
 def task_of(problem: Problem, **changes: object) -> PriceTask:
     """Make the task that solves a problem's window."""
     fields = {"profiles": problem.profiles, "slo": problem.slo, "cluster": problem.cluster, "solver": "greedy"}
-    return PriceTask(**{**fields, "time_limit_s": None, "gap_tolerance": 0.0, **changes})  # type: ignore[arg-type]
+    return PriceTask(Task(**{**fields, "time_limit_s": None, "gap_tolerance": 0.0, **changes}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("num_gpus", "usable"), [(3, 0), (4, 4), (7, 4), (11, 8)])

@@ -5,9 +5,11 @@ import time
 import pytest
 from search_builders import two_size_problem
 
+from dynaopt.errors import SolverError
 from dynaopt.result import Result, Termination
 from dynaopt.solvers.greedy import Greedy
-from dynaopt.solvers.program import better, go_on, is_settled
+from dynaopt.solvers.math_opt import Highs, Scip
+from dynaopt.solvers.program import LONG_S, PROGRAM_GAP, PROGRAM_S, better, go_on, is_settled
 
 
 def answer(solver: str, power_w: float, bound_w: float) -> Result:
@@ -50,3 +52,26 @@ def test_a_program_goes_on_from_an_answer() -> None:
     done = go_on(problem, found, deadline_s=float("inf"), gap_tolerance=1e-4)
     assert is_settled(done)
     assert done.power_w == pytest.approx(300.0)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "name", "least_s", "most_s"),
+    [(5.0, "scip", 4.0, 5.0), (LONG_S + 5, "highs", LONG_S, LONG_S + 4), (float("inf"), "highs", PROGRAM_S, PROGRAM_S)],
+)
+def test_who_is_asked_and_for_how_long(
+    left_s: float, name: str, least_s: float, most_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests that no program runs for ever, and that it closes its gap further than a coarse tolerance asks."""
+    asked = []
+
+    def note(self: Highs | Scip, _: object, *, time_limit_s: float, gap_tolerance: float) -> Result:
+        asked.append((self.name, time_limit_s, gap_tolerance))
+        raise SolverError("failed: by order")
+
+    monkeypatch.setattr("dynaopt.solvers.milp.MilpSolver.solve", note)
+    problem = two_size_problem({"SS": 3.0}, num_gpus=7)
+    found = Greedy().solve(problem)
+    kept = go_on(problem, found, deadline_s=time.perf_counter() + left_s, gap_tolerance=0.01)
+    assert (kept.allocation, kept.reason) == (found.allocation, "failed: by order")
+    assert [(who, gap) for who, _, gap in asked] == [(name, PROGRAM_GAP)]
+    assert least_s <= asked[0][1] <= most_s

@@ -9,18 +9,20 @@ from dynaopt.errors import InvalidInputError, UnknownNameError
 from dynaopt.objective import Objective
 from dynaopt.problem import Problem
 from dynaopt.result import Result
-from dynaopt.solvers.base import DEFAULT_GAP, Solver
+from dynaopt.solvers.base import DEFAULT_GAP, DEFAULT_SOLVER, Solver
 
 _SOLVERS = {
+    "exact": "dynaopt.solvers.exact:Exact",
     "cbc": "dynaopt.solvers.cbc:Cbc",
     "highs": "dynaopt.solvers.math_opt:Highs",
     "scip": "dynaopt.solvers.math_opt:Scip",
     "cp-sat": "dynaopt.solvers.cp_sat:CpSat",
     "greedy": "dynaopt.solvers.greedy:Greedy",
-    "exact": "dynaopt.solvers.exact:Exact",
     "exhaustive": "dynaopt.solvers.exhaustive:Exhaustive",
-    "auto": "dynaopt.solvers.auto:Auto",
 }
+
+_ALIASES = {"auto": "exact"}
+"""Other names: `exact` is what "whichever is best under the time limit" comes to."""
 
 
 def solver_names() -> tuple[str, ...]:
@@ -29,24 +31,25 @@ def solver_names() -> tuple[str, ...]:
 
 
 def get_solver(name: str) -> Solver:
-    """Return a solver by name.
+    """Return a solver by name; ``"auto"`` is another of `exact`.
 
     Raises
     ------
     UnknownNameError
         If there is none of that name.
     """
+    name = _ALIASES.get(name, name)
     if name not in _SOLVERS:
         raise UnknownNameError("option solver", expected=f"one of {', '.join(_SOLVERS)}", found=f"'{name}'")
     module, _, attribute = _SOLVERS[name].partition(":")
-    # Loaded on demand: OR-Tools and PuLP take a second that a run with `greedy` need not spend.
+    # Loaded on demand: OR-Tools and PuLP take a second that a run need not spend where no program is asked.
     return cast("Solver", getattr(import_module(module), attribute)())
 
 
 def solve(
     problem: Problem,
     *,
-    solver: str = "auto",
+    solver: str = DEFAULT_SOLVER,
     time_limit_s: float | None = None,
     gap_tolerance: float = DEFAULT_GAP,
     objective: Objective | None = None,
@@ -60,7 +63,8 @@ def solve(
     solver
         One of `solver_names`.
     time_limit_s
-        Wall-clock seconds after which to stop with the best answer so far; None for no limit.
+        Wall-clock seconds after which to stop with the best answer so far; None for no limit, but that `exact` gives
+        an integer program a minute at most.
     gap_tolerance
         Relative gap at which an answer counts as optimal.
     objective

@@ -8,8 +8,10 @@ from dynaopt.problem import Problem
 from dynaopt.result import Result
 
 DEFAULT_GAP = 1e-4
-DEFAULT_SOLVER = "greedy"
+DEFAULT_SOLVER = "exact"
 """Who solves windows by themselves where nobody is named."""
+WINDOW_LIMIT_S = 2.0
+"""What `exact` gets for each window of a horizon where no limit is asked for, so that a week ends in any case."""
 
 
 class Solver(Protocol):

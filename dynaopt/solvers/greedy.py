@@ -32,13 +32,16 @@ class Greedy:
         Nodes of the tree for each model, at most `hull.MAX_NODES`.
     search_gap
         Relative gap at which searches stop; None for the one that is asked for.
+    exactly
+        Whether to find what a reserve costs to the end.
     """
 
     name = "greedy"
     proves = False
 
-    def __init__(self, max_nodes: int = FEW_NODES, search_gap: float | None = None) -> None:
+    def __init__(self, max_nodes: int = FEW_NODES, search_gap: float | None = None, *, exactly: bool = False) -> None:
         self._max_nodes = max_nodes
+        self._exactly = exactly
         self._search_gap = search_gap
         self._room = Workspace()
 
@@ -103,14 +106,23 @@ class Greedy:
         self, problem: Problem, max_nodes: int, gap: float, deadline_s: float
     ) -> tuple[Allocation | None, float]:
         """Return the best allocation without regard to the power cap, and what no objective can go below, in watts."""
-        allocation, bound_w = search_groups(problem, groups_of(problem), self._room, max_nodes, gap, deadline_s)
+        allocation, bound_w = search_groups(
+            problem, groups_of(problem), self._room, max_nodes, gap, deadline_s, exactly=self._exactly
+        )
         if allocation is None:
             return None, bound_w
         return allocation, min(bound_w * (1 - ROUNDING), allocation.objective_w)
 
 
 def search_groups(
-    problem: Problem, groups: list[Group], room: Workspace, max_nodes: int, gap: float, deadline_s: float
+    problem: Problem,
+    groups: list[Group],
+    room: Workspace,
+    max_nodes: int,
+    gap: float,
+    deadline_s: float,
+    *,
+    exactly: bool = False,
 ) -> tuple[Allocation | None, float]:
     """Find the best allocation without regard to the power cap.
 
@@ -124,6 +136,8 @@ def search_groups(
         To work in.
     max_nodes, gap, deadline_s
         As in `solve_group`.
+    exactly
+        As in `pools_of`.
 
     Returns
     -------
@@ -132,7 +146,10 @@ def search_groups(
         proved that there is none.
     """
     reserve = problem.cluster.reserve
-    answers = [solve_group(pools_of(group, room, reserve, deadline_s), max_nodes, gap, deadline_s) for group in groups]
+    answers = [
+        solve_group(pools_of(group, room, reserve, deadline_s, exactly=exactly), max_nodes, gap, deadline_s)
+        for group in groups
+    ]
     bound_w = max(0.0, sum(g.base_w + a.lower_w for g, a in zip(groups, answers, strict=True)))
     if any(answer.chosen is None for answer in answers):
         return None, bound_w

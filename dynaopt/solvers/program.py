@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 
@@ -15,8 +16,16 @@ MIN_PROGRAM_S = 1.0
 RESCUE_S = 2.0
 """What an integer program gets where nothing was found and nothing proved: an answer matters more than the limit."""
 MARGIN_S = 0.03
-"""By how much SCIP exceeds its limit, typically. HiGHS exceeded 0.5 s by 2 s, so it gets none."""
+"""By how much SCIP exceeds its limit, typically."""
+LONG_S, LONG_MARGIN_S = 10.0, 2.0
+"""From when on HiGHS is asked, which proves sooner, and by how much it exceeded a limit of 0.5 s."""
+PROGRAM_S = 60.0
+"""What an integer program gets where no limit is given. One that has proved nothing by then seldom does in an hour."""
+PROGRAM_GAP = 1e-6
+"""What a program closes its gap to, if it has the time: a coarse tolerance must not leave an answer worse than others'.
+"""
 ROUNDING = 1e-6
+_LOG = logging.getLogger(__name__)
 
 
 def is_settled(result: Result) -> bool:
@@ -34,7 +43,8 @@ def go_on(problem: Problem, best: Result, *, deadline_s: float, gap_tolerance: f
     best
         The result so far.
     deadline_s
-        When, on `time.perf_counter`, to stop; infinite for no limit. SCIP then answers, which keeps to it, else HiGHS.
+        When, on `time.perf_counter`, to stop; infinite for `PROGRAM_S` from now. HiGHS is asked where there is much
+        time, else SCIP, which keeps to its limit.
     gap_tolerance
         Relative gap at which an answer counts as optimal.
 
@@ -48,14 +58,15 @@ def go_on(problem: Problem, best: Result, *, deadline_s: float, gap_tolerance: f
         left_s = max(left_s, RESCUE_S)
     if left_s < MIN_PROGRAM_S:
         return replace(best, reason=best.reason or "the time limit left no time for an integer program")
+    program: Highs | Scip = Scip()
+    if left_s >= LONG_S:
+        program, left_s = Highs(), min(left_s - LONG_MARGIN_S, PROGRAM_S)
+    _LOG.info("%s goes on with the integer program, for %.0f s at most.", program.name, left_s)
     try:
-        if left_s == float("inf"):
-            found = Highs().solve(problem, gap_tolerance=gap_tolerance)
-        else:
-            found = Scip().solve(problem, time_limit_s=left_s, gap_tolerance=gap_tolerance)
+        found = program.solve(problem, time_limit_s=left_s, gap_tolerance=min(gap_tolerance, PROGRAM_GAP))
     except SolverError as error:
         return replace(best, reason=str(error))
-    return better(best, found)
+    return better(best, replace(found, gap_tolerance=gap_tolerance))
 
 
 def better(one: Result, other: Result) -> Result:
