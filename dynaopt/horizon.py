@@ -219,7 +219,7 @@ def prepare(
         slo=task.slo,
         cluster=task.cluster,
         solver=solver if coupling is None else COUPLED,
-        time_limit_s=time_limit_s,
+        time_limit_s=time_limit_s if coupling is None else None,
         gap_tolerance=gap_tolerance,
         paths=paths,
         objective=None if objective is None or prices is None else record_of(objective, prices),

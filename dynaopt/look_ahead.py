@@ -55,7 +55,7 @@ class LookAhead:
         # Nothing that is ordered now arrives before the last of these windows.
         most = [*available[:-1].tolist(), *[fleet.cluster.num_gpus] * (len(outlook.windows) - available.size + 1)]
         ready = [self._ready(window, gpus) for window, gpus in zip(outlook.windows, most, strict=True)]
-        planned = iter(self._solve([w for w in ready if w is not None], outlook))
+        planned = iter(self._solve({n: own for n, own in enumerate(ready) if own is not None}, outlook))
         rows = []
         for window, own, gpus in list(zip(outlook.windows, ready, most, strict=True))[: available.size]:
             if own is None:
@@ -66,15 +66,16 @@ class LookAhead:
             rows.append(serving + fleet.filled(idle, min(left, fleet.num_gpus(idle))))
         return np.array(rows, dtype=np.int64)
 
-    def _solve(self, windows: list[CoupledWindow], outlook: Outlook) -> list[tuple[IntArray, IntArray]]:
+    def _solve(self, ready: dict[int, CoupledWindow], outlook: Outlook) -> list[tuple[IntArray, IntArray]]:
         """Return the instances of each degree in each window that serve, and those that only wait."""
-        if not windows:
+        if not ready:
             return []
+        windows = list(ready.values())
         paid = self._fleet.filled(outlook.running, int(outlook.available_gpus[-1]))
         with silenced_stdout():
             answer = solve_coupled(
                 [window.mixes for window in windows],
-                self._links(windows, paid),
+                self._links(ready, paid),
                 lambda prices: [w.cheapest(own, self._room, GAP / 2) for w, own in zip(windows, prices, strict=True)],
                 gap=GAP,
             )
@@ -87,11 +88,13 @@ class LookAhead:
         problem = Problem(demand=window, profiles={fleet.profile.model: fleet.profile}, slo=fleet.slo, cluster=cluster)
         return ready_window(problem, 0.0, [fleet.tps], self._room, GAP)
 
-    def _links(self, windows: list[CoupledWindow], running: IntArray) -> Links:
+    def _links(self, ready: dict[int, CoupledWindow], running: IntArray) -> Links:
+        windows = list(ready.values())
         profile, num_windows = self._fleet.profile, len(windows)
         window_s = windows[0].problem.demand.window_s
         power_w, start_up = profile.metadata.power.start_up_gpu_w, profile.metadata.start_up
         return Links(
+            number=np.array(list(ready), dtype=np.int64),
             models=(profile.model,),
             model_of=np.zeros(self._fleet.tps.size, dtype=np.int64),
             tp=self._fleet.tps,

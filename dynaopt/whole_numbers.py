@@ -163,6 +163,9 @@ def _between(program: WholeProgram, first: int, values: FloatArray, gap: float, 
 
 def _at_once(chains: Sequence[Iterator[tuple[int, FloatArray]]]) -> Iterator[tuple[int, FloatArray]]:
     """Run chains on threads; yields what comes of them as it comes, and raises what is raised in them."""
+    if len(chains) == 1:
+        yield from chains[0]
+        return
     came: queue.SimpleQueue[tuple[int, FloatArray] | BaseException | None] = queue.SimpleQueue()
     is_over = threading.Event()
 
