@@ -20,6 +20,7 @@ from dynaopt.coupling import IntArray, Links
 from dynaopt.profile import FloatArray
 from dynaopt.restricted_master import Duals, RestrictedMaster
 from dynaopt.stores import NOWHERE, Store
+from dynaopt.whole_numbers import BoolArray
 from dynaopt.window_mixes import InstanceMix
 
 MAX_PASSES = 15
@@ -93,11 +94,11 @@ class Progress:
     passed
         Called after every pass over the windows: its number, the bound and the relaxed value so far.
     settled
-        Called as windows are settled in whole numbers: how many, and what their mixes draw, in watts.
+        Called as windows are settled in whole numbers: which, and what their mixes draw, in watts.
     """
 
     passed: Callable[[int, float, float], None] = lambda *_: None
-    settled: Callable[[int, float], None] = lambda *_: None
+    settled: Callable[[BoolArray, float], None] = lambda *_: None
 
 
 def solve_coupled(
@@ -132,7 +133,7 @@ def solve_coupled(
         Its gap may exceed what was asked for: what is left after `MAX_PASSES`, and what whole numbers cost.
     """
     if links.num_kinds == 0:
-        progress.settled(len(first), 0.0)
+        progress.settled(np.ones(len(first), dtype=np.bool_), 0.0)
         return CoupledAnswer(chosen=[[] for _ in first], idle=np.zeros((len(first), 0), np.int64), lower_bound=0.0)
     master, bound = RestrictedMaster(links), -np.inf
     mixes: Mixes = [[[mix] for mix in own] for own in first]

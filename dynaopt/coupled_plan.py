@@ -18,6 +18,7 @@ from dynaopt.problem import WindowDemand
 from dynaopt.profile import FloatArray
 from dynaopt.result import Result
 from dynaopt.stores import NOWHERE, PlanStore, Store
+from dynaopt.whole_numbers import BoolArray
 from dynaopt.window_task import Task
 
 LEAST_WEIGHT = 1e-6
@@ -155,15 +156,15 @@ class _Coupled:
 
     def solve(self, shards: Shards, store: Store, told: Told) -> CoupledAnswer:
         """Solve it."""
-        base_w = np.cumsum([own.base_w for own in self._facts.values()])
+        base_w = np.array([own.base_w for own in self._facts.values()])
 
         def passed(number: int, bound: float, value: float) -> None:
             gap = 1 - bound / value if value > 0 else 0.0
             told.stage(f"pass {number} over the windows, prices {gap:.3%} from the bound", False)
 
-        def settled(done: int, power_w: float) -> None:
+        def settled(windows: BoolArray, power_w: float) -> None:
             told.stage("whole numbers", False)
-            told.settled(self._num_alone + done, float(base_w[done - 1]) + power_w)
+            told.settled(self._num_alone + int(windows.sum()), float(base_w @ windows) + power_w)
 
         return solve_coupled(
             [own.mixes for own in self._facts.values()],

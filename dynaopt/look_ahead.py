@@ -93,6 +93,7 @@ class LookAhead:
         window_s = windows[0].problem.demand.window_s
         power_w, start_up = profile.metadata.power.start_up_gpu_w, profile.metadata.start_up
         return Links(
+            number=np.array(list(ready), dtype=np.int64),
             models=(profile.model,),
             model_of=np.zeros(self._fleet.tps.size, dtype=np.int64),
             tp=self._fleet.tps,

@@ -14,33 +14,24 @@ e are instances that serve nothing; d drops a window, at a penalty that no sched
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.optimize import linprog
 
 from dynaopt.coupling import IntArray, Links
 from dynaopt.errors import SolverError
 from dynaopt.link_rows import LinkRows, link_rows
 from dynaopt.profile import FloatArray
 from dynaopt.stores import NOWHERE, Store
+from dynaopt.whole_numbers import BoolArray, WholeProgram, settle
 from dynaopt.window_mixes import InstanceMix
 
-_LOG = logging.getLogger(__name__)
-
-STRETCH, OVERLAP = 192, 48
-"""Windows that are settled at a time in whole numbers, and those after them that are looked at: 16 and 4 hours."""
-MAX_NODES = 5_000
-"""Nodes of branch and bound for each stretch; most take none."""
 PENALTY = 100.0
 """What dropping a window costs, in dearest windows."""
 
-BoolArray = npt.NDArray[np.bool_]
 Mixes = Sequence[Sequence[Sequence[InstanceMix]]]
 """The mixes of each model in each window."""
 
@@ -124,12 +115,9 @@ class RestrictedMaster:
         *,
         gap: float,
         store: Store = NOWHERE,
-        settled: Callable[[int, float], None] = lambda *_: None,
+        settled: Callable[[BoolArray, float], None] = lambda *_: None,
     ) -> Choice:
-        """Find a schedule made of some mixes: a stretch of windows after the other in whole numbers.
-
-        Starts matter for a few hours at most, so that a stretch, solved with the hours after it, loses next to nothing
-        against all windows at once, and takes a second.
+        """Find a schedule made of some mixes, in whole numbers.
 
         Parameters
         ----------
@@ -140,7 +128,7 @@ class RestrictedMaster:
         store
             Where stretches are kept, and those found there are not solved again.
         settled
-            Called after each stretch: how many windows are settled, and what their instances draw, in watts.
+            Called after each stretch: which windows are settled, and what their instances draw, in watts.
 
         Raises
         ------
@@ -148,55 +136,12 @@ class RestrictedMaster:
             If HiGHS finds no schedule.
         """
         program = _Program(self._links, self._linked, mixes)
-        values = np.zeros(program.cost.size)
-        for first in range(0, self._links.num_windows, STRETCH):
-            past = program.column_window < first
-            active = ~past & (program.column_window < first + STRETCH + OVERLAP)
-            values[active] = _kept_stretch(store, program, values, past, active, gap)
-            done = min(first + STRETCH, self._links.num_windows)
-            settled(done, program.drawn_w(values, done))
-        return program.choice(values)
 
+        def tell(windows: BoolArray, values: FloatArray) -> None:
+            """Tell what the windows draw."""
+            settled(windows, program.drawn_w(values, windows))
 
-def _kept_stretch(
-    store: Store, program: _Program, values: FloatArray, past: BoolArray, active: BoolArray, gap: float
-) -> FloatArray:
-    """Return values of the active columns as a store has them, if it has them of this very program and past."""
-    of = hashlib.sha256(program.cost.tobytes() + program.rows.data.tobytes() + values.tobytes()).hexdigest()
-    name = f"stretch-{int(program.column_window[active].min()):06d}"
-    kept = store.get(name)
-    if kept is not None and kept["of"] == of:
-        return np.array(kept["values"])
-    found = _solve_stretch(program, values, past, active, gap)
-    store.put(name, {"of": of, "values": found.tolist()})
-    return found
-
-
-def _solve_stretch(program: _Program, values: FloatArray, past: BoolArray, active: BoolArray, gap: float) -> FloatArray:
-    """Return values of the active columns; past ones keep theirs, later ones do not matter yet."""
-    touched = np.asarray(abs(program.rows[:, active]).sum(axis=1)) > 0
-    later = np.asarray(abs(program.rows[:, ~(past | active)]).sum(axis=1)) > 0
-    kept = touched & ~(later & program.equal)
-    right = program.right[kept] - program.rows[kept][:, past] @ values[past]
-    rows = LinearConstraint(program.rows[kept][:, active], np.where(program.equal[kept], right, -np.inf), right)
-    # A limit in nodes and not in seconds, so that the answer does not depend on how busy the machine is. One without
-    # any answer goes on for as long as it takes.
-    for nodes in (MAX_NODES, np.iinfo(np.int32).max):
-        answer = milp(
-            program.cost[active],
-            integrality=program.is_integer[active].astype(int),
-            bounds=Bounds(np.zeros(int(active.sum())), program.most[active]),
-            constraints=rows,
-            options={"mip_rel_gap": gap, "node_limit": int(nodes)},
-        )
-        if answer.x is not None:
-            break
-    else:
-        raise SolverError(f"HiGHS found no schedule of the horizon: {answer.message}")
-    _LOG.debug("%d columns in whole numbers: %d nodes.", active.sum(), answer.mip_node_count)
-    whole = program.is_integer[active]
-    found: FloatArray = np.where(whole, answer.x.round(), answer.x)
-    return found
+        return program.choice(settle(program.whole(), gap=gap, store=store, settled=tell))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,7 +191,6 @@ class _Program:
         self.column_window = np.concatenate(
             [columns.window, np.arange(t), *[np.repeat(np.arange(t), k)] * 3, np.repeat(np.arange(t), m)]
         )
-        self.is_integer = np.arange(self.cost.size) < self.cost.size - t * m
         one = sparse.csr_array(
             (np.ones(columns.window.size), (columns.window * m + columns.model, np.arange(columns.window.size))),
             shape=(t * m, columns.window.size),
@@ -285,13 +229,28 @@ class _Program:
         bound += links.power_cap_w * float(cap.sum()) if np.isfinite(links.power_cap_w) else 0.0
         return Duals(value=value * self.scale, one=one.reshape(t, m), instance=instance, power=power, rest=bound)
 
-    def drawn_w(self, values: FloatArray, num_windows: int) -> float:
-        """Return what mixes and idle instances of the first windows draw, added up, in watts."""
+    def whole(self) -> WholeProgram:
+        """Return it as it is solved in whole numbers."""
+        at, size, t = np.arange(self.cost.size), self._columns.window.size, self._links.num_windows
+        return WholeProgram(
+            cost=self.cost,
+            most=self.most,
+            is_integer=at < self.cost.size - t * len(self._links.models),
+            window=self.column_window,
+            is_move=at >= size + t + t * self._links.num_kinds,
+            is_drop=(at >= size) & (at < size + t),
+            rows=self.rows,
+            right=self.right,
+            equal=self.equal,
+        )
+
+    def drawn_w(self, values: FloatArray, windows: BoolArray) -> float:
+        """Return what mixes and idle instances of some windows draw, added up, in watts."""
         links, columns = self._links, self._columns
-        own = values[: columns.window.size] @ np.where(columns.window < num_windows, columns.power_w, 0.0)
+        own = values[: columns.window.size] @ (windows[columns.window] * columns.power_w)
         first = columns.window.size + links.num_windows
-        idle = values[first : first + num_windows * links.num_kinds].reshape(num_windows, -1)
-        return float(own + (idle @ self._idle_w).sum())
+        idle = values[first : first + links.num_windows * links.num_kinds].reshape(links.num_windows, -1)
+        return float(own + windows @ (idle @ self._idle_w))
 
     def choice(self, values: FloatArray) -> Choice:
         """Read a schedule from the values of the columns."""

@@ -19,7 +19,7 @@ import pandas as pd
 import simple_solver
 from builders import make_profile, same_for_all_classes
 
-from dynaopt import coupled_shards, restricted_master, window_worker
+from dynaopt import coupled_shards, whole_numbers, window_worker
 from dynaopt.demand import Demand
 from dynaopt.horizon import plan
 from dynaopt.profile import Profile
@@ -103,7 +103,7 @@ def main(out: str, solver: str, workers: str, kill: str) -> None:
     """Plan the week, and die as told."""
     simple_solver.register()
     window_worker._CHUNK_S = 0.05  # more chunks, more moments to be killed at
-    restricted_master.STRETCH, restricted_master.OVERLAP = 16, 8
+    whole_numbers.STRETCH, whole_numbers.OVERLAP = 16, 8
     coupled_shards.CHUNK = 4
     how, _, count = kill.partition(":")
     if how == "replace":
