@@ -101,7 +101,6 @@ class LookAhead:
             cold_j=np.array([power_w * start_up.cold_s]),
             reshard_j=np.array([power_w * start_up.reshard_s]),
             start_up_windows=np.array([start_up_windows(profile, window_s)]),
-            number=np.array(list(ready), dtype=np.int64),
             num_gpus=self._fleet.cluster.num_gpus,
             power_cap_w=np.inf,
             window_s=window_s,
