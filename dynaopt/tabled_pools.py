@@ -24,6 +24,8 @@ from dynaopt.spare_tables import SpareTables
 FIRST_BUDGET = 0.125
 """As a share of the cheapest full instance."""
 LEAST_GAP = 1e-6
+MOST_ROUNDS = 24
+"""Of doubling the budget; what is of use then creeps up by less than it is worth, where curves fall."""
 
 
 class TabledPools:
@@ -86,7 +88,7 @@ class TabledPools:
         best = sum(self._cost_of(self.instances_of(p, float(loads[p]))) for p in model.pools)
         tables = SpareTables(self._points, self._reserve, model, best)
         lower, budget = 0.0, FIRST_BUDGET * tables.unit
-        while True:
+        for _ in range(MOST_ROUNDS):
             rises = tables.raise_to(budget, best, self._deadline_s)
             tables.write(self._tables)
             found = search_model(
@@ -102,8 +104,9 @@ class TabledPools:
             cost = self._take(model, tables, found, loads, best)
             best = min(best, cost)
             if lower >= best * (1 - gap) or not rises or time.perf_counter() > self._deadline_s:
-                return lower
+                break
             budget *= 2
+        return lower
 
     def _take(self, model: ModelPools, tables: SpareTables, found: Trial, loads: FloatArray, best: float) -> float:
         """Take what a search found if it is better; return its cost."""
