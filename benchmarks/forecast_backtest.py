@@ -35,8 +35,8 @@ def main() -> None:
             print(week, name, flush=True)
     pd.concat(errors).to_csv(options.out / "forecast_errors.csv", index=False)
     pd.concat(coverage).to_csv(options.out / "forecast_coverage.csv", index=False)
-    frame = pd.concat(errors)
-    print(frame[frame["request_class"] == "all"].pivot_table(index=["week", "forecaster"], columns="step").to_string())
+    every = pd.concat(errors).query("request_class == 'all'")
+    print(every.pivot_table(index=["week", "forecaster"], columns="step", values="wape").to_string())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure `greedy` against proved optima, and `auto` under a deadline, on windows sampled from both shipped weeks.
+"""Measure `greedy` against proved optima, and `exact` under a deadline, on windows sampled from both shipped weeks.
 
     python benchmarks/greedy_quality.py [--windows 100] [--proof-limit 60]
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(name: str, num_windows: int, proof_limit_s: float) -> dict[str, object]:
-    """Return quality and times of `greedy` and `auto` on windows of one week."""
+    """Return quality and times of `greedy` and `exact` on windows of one week."""
     cases = week_cases(name, num_windows)
     options = BenchOptions(time_limit_s=proof_limit_s, store=RESULTS / "proofs" / name)
     path = find_best_known()
@@ -70,14 +70,14 @@ def measure(name: str, num_windows: int, proof_limit_s: float) -> dict[str, obje
     known = proofs.runs.set_index("case")
     problems = [case.build() for case in cases]
     solve(problems[0], solver="greedy")
-    solve(problems[0], solver="auto", time_limit_s=DEADLINE_S)
+    solve(problems[0], solver="exact", time_limit_s=DEADLINE_S)
     return {
         "windows": len(cases),
         "proved": int((known["termination"] == "optimal").sum()),
         "feasible": int(known["power_w"].notna().sum()),
         "proof_time_s": quantiles(known["runtime_p50_s"].tolist()),
         "greedy": measure_solver("greedy", None, problems, known),
-        "auto": measure_solver("auto", DEADLINE_S, problems, known),
+        "exact": measure_solver("exact", DEADLINE_S, problems, known),
     }
 
 

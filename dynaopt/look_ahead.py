@@ -55,7 +55,7 @@ class LookAhead:
         # Nothing that is ordered now arrives before the last of these windows.
         most = [*available[:-1].tolist(), *[fleet.cluster.num_gpus] * (len(outlook.windows) - available.size + 1)]
         ready = [self._ready(window, gpus) for window, gpus in zip(outlook.windows, most, strict=True)]
-        planned = iter(self._solve({n: own for n, own in enumerate(ready) if own is not None}, outlook))
+        planned = iter(self._solve({k: w for k, w in enumerate(ready) if w is not None}, outlook))
         rows = []
         for window, own, gpus in list(zip(outlook.windows, ready, most, strict=True))[: available.size]:
             if own is None:
@@ -89,8 +89,7 @@ class LookAhead:
         return ready_window(problem, 0.0, [fleet.tps], self._room, GAP)
 
     def _links(self, ready: dict[int, CoupledWindow], running: IntArray) -> Links:
-        windows = list(ready.values())
-        profile, num_windows = self._fleet.profile, len(windows)
+        profile, windows = self._fleet.profile, list(ready.values())
         window_s = windows[0].problem.demand.window_s
         power_w, start_up = profile.metadata.power.start_up_gpu_w, profile.metadata.start_up
         return Links(
@@ -105,8 +104,8 @@ class LookAhead:
             num_gpus=self._fleet.cluster.num_gpus,
             power_cap_w=np.inf,
             window_s=window_s,
-            weight=np.ones(num_windows),
-            gpu_price_w=np.zeros(num_windows),
+            weight=np.ones(len(ready)),
+            gpu_price_w=np.zeros(len(ready)),
             min_up_windows=1,
             max_starts=None,
             initial=running,

@@ -209,7 +209,7 @@ class ModelReplay:
         started: list[int] = []
         for group, kept in zip(plan.groups, handover.kept, strict=True):
             for i in kept:
-                self._become(i, group)
+                self._become(i, group, begin_s)
             for _ in range(group.num_instances - len(kept)):
                 started.append(group.tp)
                 self._start(group, begin_s)
@@ -250,14 +250,19 @@ class ModelReplay:
         none, members = np.zeros(0, np.int64), np.array(numbers, np.int64)
         run_window(self._world, _no_arrivals(), 0, 0.0, np.inf, members, none)
 
-    def _become(self, i: int, group: Group) -> None:
+    def _become(self, i: int, group: Group, begin_s: float) -> None:
         """Give an instance that goes on its new group; a change of its clock makes it pause."""
+        was_rps = self._world.instances.planned_rps[i]
         if group.frequency_mhz != self._groups[i].frequency_mhz:
             world, pause_s = self._world, self.options.clock_change_s
             world.fleet.meters[i, NOW_S] += pause_s
             idle_power_w = self._engines.engines.idle_power_w[world.instances.engine[i]]
             world.fleet.meters[i, IDLE_J] += pause_s * idle_power_w
         self._set(i, group)
+        # It stays as many requests ahead of its turn, which at another rate takes another time: an instance that was to
+        # idle and helped out would otherwise be passed over for as long as its few requests would have taken then.
+        instances = self._world.instances
+        instances.due_s[i] = begin_s + (instances.due_s[i] - begin_s) * was_rps / instances.planned_rps[i]
 
     def _set(self, i: int, group: Group) -> None:
         instances = self._world.instances

@@ -145,9 +145,12 @@ class SpareRange:
     def raise_to(self, budget: float) -> bool:
         """Make V known as far as it lies within a budget above the line; return whether that was possible.
 
-        Once it was not, `is_full` says so: there are too many sums, or too many pieces.
+        Where it was not, for there are too many sums or pieces, `is_full` says so, and V is known a part of the way.
         """
+        start = self.budget
         self.is_full = not self._raise_to(budget)
+        if self.is_full and not self._raise_to((start + budget) / 2):
+            self._raise_to((3 * start + budget) / 4)
         return not self.is_full
 
     def _raise_to(self, budget: float) -> bool:

@@ -16,6 +16,8 @@ from dynaopt.envelope import TINY, FloatArray
 from dynaopt.jit import compiled
 from dynaopt.pool_value import IntArray
 
+NODES = 4
+"""For each sum that there is room for: those that turned out dominated keep theirs."""
 STEPS = 32
 """Of a search that narrows down where a concave function is highest, each by a third."""
 
@@ -117,7 +119,7 @@ def undominated_sums(
     """
     load, spare, cost = np.zeros(room), np.zeros(room), np.zeros(room)
     count, node = np.zeros(room, np.int64), np.zeros(room, np.int64)
-    before, added = np.full(room, -1), np.full(room, -1)
+    before, added = np.full(NODES * room, -1), np.full(NODES * room, -1)
     n, nodes = 1, 1
     for i in range(s.size):
         at, end = 0, n
@@ -126,7 +128,7 @@ def undominated_sums(
             new_cost, number = cost[at] + w[i], min(count[at] + 1, most[2])
             reduced = new_cost - prices[0] * new_load - prices[1] * new_spare - prices[2] * number
             if reduced <= budget and (new_load > load[at] or new_spare > spare[at]):
-                if end == room or nodes == room:
+                if end == room or nodes == NODES * room:
                     return load[:0], spare[:0], cost[:0], node[:0], before, added
                 load[end], spare[end], cost[end], count[end], node[end] = new_load, new_spare, new_cost, number, nodes
                 before[nodes], added[nodes] = node[at], i

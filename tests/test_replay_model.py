@@ -78,6 +78,20 @@ def test_started_instance_owes_nothing_to_the_one_whose_number_it_has() -> None:
     assert row["ttft_mean_s"] == pytest.approx(one_s, rel=1e-9)
 
 
+def test_instance_that_helped_out_is_not_passed_over_when_it_is_planned_for_more() -> None:
+    """Tests 90 requests on a TP4 planned for a hundredth of what it can carry: its next turn is after 450 s or later.
+
+    From 100 s on it and a second one are planned for 2 requests/s: at most 90 requests ahead, it has its turn again by
+    145 s. Two prompts that come at once at 150 s go to one each, and both take one iteration of 300 tokens.
+    """
+    before: Group = ("MS", 4, 1980, 1, 0.0)
+    after: Group = ("MS", 4, 1980, 2, 2.0)
+    requests = [(1.0 + n, 300, 1) for n in range(90)] + [(150.0, 300, 1)] * 2
+    result = _replay([[before], [after]], requests, burst_requests=0.0, checks_deadline=False)
+    one_s = iteration(engine_of_group(after).coefficients, 300.0, 150.0, 0.0, 0.0)[0]
+    assert result.classes.set_index("request_class").loc["MS", "ttft_mean_s"] == pytest.approx(one_s, rel=1e-9)
+
+
 def test_seed_settles_the_order_of_equals() -> None:
     """Tests two equal TP4, a long and a short request at once, and a window later one of the two at a lower clock.
 

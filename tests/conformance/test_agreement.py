@@ -1,9 +1,11 @@
 """Solvers against each other and against what must hold of every optimum, on random small problems."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from small_problems import curves, problems
 
 import dynaopt
@@ -53,6 +55,14 @@ def test_all_agree_with_the_exhaustive_search(problem: Problem, chosen_solvers: 
         assert result.power_w >= oracle.power_w * (1 - 2e-6) - 1e-6, name
         if get_solver(name).proves:
             assert result.power_w == pytest.approx(oracle.power_w, rel=LOOSE if name == "cp-sat" else 2e-6), name
+
+
+@quick
+@given(problem=problems(), reserve=st.sampled_from([0.1, 0.4, "n+1"]))
+def test_exact_agrees_on_spare_capacity(problem: Problem, reserve: float | Literal["n+1"]) -> None:
+    """Tests tables of pools against HiGHS, where there are GPUs enough to have spare ones."""
+    asked = problem.replace(reserve=reserve, fixed_mix={}, power_cap_w=None, num_gpus=problem.num_gpus + 8)
+    assert _power(asked, "exact") == pytest.approx(_power(asked), rel=3 * GAP, abs=1e-6)
 
 
 @quick
