@@ -25,12 +25,15 @@ def price(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_table_tells_money_and_carbon(tmp_path: Path, price: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("how", "bound"), [("--coupled", "coupled, cost"), ("--myopic", "serving, cost")])
+def test_the_table_tells_money_and_carbon(
+    how: str, bound: str, tmp_path: Path, price: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Tests rows, and that nothing is claimed of energy where GPUs have a price."""
     out = ["--out", str(tmp_path / "plan")]
-    assert main(["plan", *COMMON, "--objective", "cost", "--price", str(price), *MONEY, *out]) == 0
+    assert main(["plan", *COMMON, how, "--objective", "cost", "--price", str(price), *MONEY, *out]) == 0
     printed = capsys.readouterr().out
-    for part in ("Energy at PUE 1.2", "Cost", "Carbon", "Saved by this plan, cost", "Lower bound (serving, cost)"):
+    for part in ("Energy at PUE 1.2", "Cost", "Carbon", "Saved by this plan, cost", f"Lower bound ({bound})"):
         assert part in printed, part
     assert "Check: no violation" in printed
     assert main(["check", str(tmp_path / "plan")]) == 0

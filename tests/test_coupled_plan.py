@@ -58,7 +58,7 @@ def _two_models(demand: Demand, profile: dynaopt.Profile) -> tuple[Demand, list[
 def test_keeps_limits_and_objectives(demand: Demand, profile: dynaopt.Profile, options: dict[str, object]) -> None:
     """Tests that a plan under each option passes the check, is within 1 % of its bound, and is worth it."""
     coupled = dynaopt.plan(demand, profile, coupled=True, workers=1, **options)  # type: ignore[arg-type]
-    myopic = dynaopt.plan(demand, profile, coupled=False, workers=1, **options)  # type: ignore[arg-type]
+    myopic = dynaopt.plan(demand, profile, solver="greedy", workers=1, **options)  # type: ignore[arg-type]
     assert dynaopt.check(coupled, profiles=[profile]) == []
     assert coupled.num_unsolved == 0
     assert coupled.coupled_gap is not None
@@ -128,7 +128,7 @@ def test_spare_instances_for_one_that_fails(demand: Demand, profile: dynaopt.Pro
     coupled = dynaopt.plan(few, profile, reserve="n+1", workers=1)
     assert dynaopt.check(coupled, profiles=[profile]) == []
     assert coupled.coupled_gap is not None
-    assert coupled.energy_j <= dynaopt.plan(few, profile, reserve="n+1", coupled=False, workers=1).energy_j
+    assert coupled.energy_j <= dynaopt.plan(few, profile, reserve="n+1", solver="greedy", workers=1).energy_j
 
 
 def test_a_fixed_mix_leaves_nothing_to_couple(demand: Demand, profile: dynaopt.Profile) -> None:
