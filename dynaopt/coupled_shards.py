@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -50,7 +51,7 @@ class Shards:
     degrees
         Tensor-parallel degrees of each model without a fixed mix.
     workers
-        Processes, this one included; None for as many as there are cores where that is worth it.
+        Processes, this one included; None for as many as there are cores without other work, where that is worth it.
     """
 
     def __init__(self, task: Task, degrees: Sequence[IntArray], workers: int | None) -> None:
@@ -101,7 +102,7 @@ class Shards:
     def _start_helpers(self, pace_s: float, left: int) -> None:
         number = self._workers
         if number is None:
-            number = num_cores() if left * pace_s * _TIMES_READY > _WORTH_HELPERS_S else 1
+            number = _free_cores() if left * pace_s * _TIMES_READY > _WORTH_HELPERS_S else 1
         if multiprocessing.current_process().daemon:  # a worker of somebody's pool, which may have no children
             number = 1
         self._helpers = [Helper(self._task, self._degrees) for _ in range(min(number - 1, -(-left // CHUNK)))]
@@ -154,3 +155,8 @@ class Shards:
         helper.stop()
         self._helpers.remove(helper)
         self._owner = {number: owner for number, owner in self._owner.items() if owner is not helper}
+
+
+def _free_cores() -> int:
+    """Return how many cores others leave, this process's among them: where none is free a helper only costs time."""
+    return max(num_cores() - round(os.getloadavg()[0]), 1)

@@ -137,6 +137,18 @@ def test_a_worker_of_a_pool_starts_no_helpers(horizon: Horizon, monkeypatch: pyt
         assert shards._helpers == []
 
 
+@pytest.mark.parametrize(("load", "helpers"), [(0.3, 1), (1.4, 0), (7.0, 0)])
+def test_helpers_are_started_on_cores_that_others_leave(
+    horizon: Horizon, monkeypatch: pytest.MonkeyPatch, load: float, helpers: int
+) -> None:
+    """Tests a long plan on two cores, beside nothing and beside other work."""
+    monkeypatch.setattr(coupled_shards, "num_cores", lambda: 2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    with Shards(horizon.task, [np.array([2, 8], dtype=np.int64)], None) as shards:
+        shards._start_helpers(pace_s=1.0, left=2_000)
+        assert len(shards._helpers) == helpers
+
+
 def test_few_windows_are_not_worth_a_helper(horizon: Horizon) -> None:
     """Tests that by default a small plan starts no process."""
     with Shards(horizon.task, [np.array([2, 8], dtype=np.int64)], None) as shards:
