@@ -117,7 +117,7 @@ class Answer:
             runtime_s=answer.runtime_s,
             by=answer.answered_by,
             termination=str(answer.termination),
-            gap=answer.gap if answer.allocation is not None and answer.lower_bound_j > 0 else None,
+            gap=answer.gap if answer.allocation is not None else None,
             serving_j=power_w * answer.problem.demand.window_s,
             starts_j=answer.transition_energy_j,
         )
@@ -135,7 +135,6 @@ def summary(answers: Sequence[Answer], deadline_s: float, fresh_s: Sequence[floa
         "times_solve_p99": float(np.percentile(runtime_s, 99) / np.percentile(fresh_s, 99)),
         "answered": sum(answer.by != "" for answer in answers),
         "answered_by": dict(Counter(answer.by for answer in answers)),
-        "searched": len(gaps),
         "optimal": sum(answer.termination == "optimal" for answer in answers),
         "gap": quantiles(gaps),
         "serving_kwh": serving_j / 3.6e6,
