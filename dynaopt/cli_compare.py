@@ -62,6 +62,7 @@ from dynaopt.robustness import Robustness, perturb_busiest_day
 from dynaopt.schedule import Schedule
 from dynaopt.single_pool import nearest_mix
 from dynaopt.solvers.base import DEFAULT_SOLVER
+from dynaopt.solvers.quiet import silenced_stdout
 from dynaopt.tables import atomic_path
 
 _DEFAULT = Cluster()
@@ -171,7 +172,8 @@ def _run(case: Case, policies: Sequence[Policy], folder: Path, requests: Request
         streams = find_requests(schedule, case.profiles, requests)
         return replay(schedule, streams, case.profiles, seed=requests.seed)
 
-    with StepProgress(f"compare {case.demand.name}") as progress:
+    # HiGHS may print lines of its own, and stdout is for the result.
+    with StepProgress(f"compare {case.demand.name}") as progress, silenced_stdout():
         replayed = None if requests is None else send
         return list(run_policies(case, policies, out=folder, replay=replayed, progress=progress))
 

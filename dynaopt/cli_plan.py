@@ -69,6 +69,7 @@ from dynaopt.report import write_report
 from dynaopt.schedule import Schedule
 from dynaopt.solvers import get_solver
 from dynaopt.solvers.base import DEFAULT_GAP
+from dynaopt.solvers.quiet import silenced_stdout
 from dynaopt.violations import Violation
 
 _DEFAULT = Cluster()
@@ -180,7 +181,8 @@ def _paths(source: str, demand: Demand, names: Sequence[str], profiles: Sequence
 
 
 def _plan(job: _Job, options: dict[str, Any]) -> Schedule:
-    with WindowProgress(f"plan {job.demand.name}") as progress:
+    # HiGHS may print lines of its own, and stdout is for the result.
+    with WindowProgress(f"plan {job.demand.name}") as progress, silenced_stdout():
         try:
             watch: dict[str, Any] = {"progress": progress, "stage": progress.stage}
             return plan(job.demand, job.profiles, out=job.folder, paths=job.paths, **watch, **options)

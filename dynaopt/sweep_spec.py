@@ -16,7 +16,7 @@ from dynaopt.demand import Demand
 from dynaopt.errors import InvalidInputError, MissingFileError
 from dynaopt.objective import Quantity
 from dynaopt.problem import Cluster
-from dynaopt.solvers.base import DEFAULT_GAP, DEFAULT_SOLVER
+from dynaopt.solvers.base import DEFAULT_GAP
 
 _DEFAULT = Cluster()
 CLUSTER_AXES = tuple(Cluster.model_fields)
@@ -47,6 +47,9 @@ def _none_named(value: object) -> object:
     return tuple(None if item == "none" else item for item in items)  # type: ignore[attr-defined]
 
 
+UNTIMED_SOLVER = "greedy"
+"""Who solves windows unless another is named. A clock would stop `exact` at windows that it cannot prove, and a sweep
+would come out differently on another machine; it also has many clusters that are too small, which take longest."""
 _Many = (Field(min_length=1), BeforeValidator(_listed), AfterValidator(_each_once))
 _Maybe = (Field(min_length=1), BeforeValidator(_none_named), AfterValidator(_each_once))
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -157,7 +160,9 @@ class SweepSpec(_Section):
         As in `Cluster`; ``"none"`` for no cap and for the power of hosts that the profile has.
     windows
         Which windows; all by default. A date stands for its day.
-    solver, time_limit_s, gap_tolerance
+    solver
+        As `plan` takes it; `UNTIMED_SOLVER` by default.
+    time_limit_s, gap_tolerance
         As `plan` takes them.
     objective
         What to minimise; energy by default.
@@ -181,7 +186,7 @@ class SweepSpec(_Section):
     host_w: Annotated[tuple[float | None, ...], *_Maybe] = (_DEFAULT.host_w,)
     max_mix_distance: Numbers = (_DEFAULT.max_mix_distance,)
     windows: Annotated[WindowSelection, BeforeValidator(_day)] = WindowSelection()
-    solver: str = DEFAULT_SOLVER
+    solver: str = UNTIMED_SOLVER
     time_limit_s: float | None = None
     gap_tolerance: float = DEFAULT_GAP
     objective: ObjectiveSpec | None = None

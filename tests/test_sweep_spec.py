@@ -50,7 +50,7 @@ def test_what_is_left_out_is_as_plan_has_it(tmp_path: Path) -> None:
     spec = read(tmp_path, 'services = ["azure-2024-coding"]')
     for name in CLUSTER_AXES:
         assert getattr(spec, name) == (getattr(Cluster(), name),), name
-    assert (spec.solver, spec.time_limit_s, spec.slo, spec.objective) == ("exact", None, None, None)
+    assert (spec.solver, spec.time_limit_s, spec.slo, spec.objective) == ("greedy", None, None, None)
     assert spec.profiles == (("llama2-70b-h100",),)
 
 
