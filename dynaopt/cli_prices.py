@@ -11,7 +11,7 @@ import pandas as pd
 import typer
 
 from dynaopt.cli_check import Folder
-from dynaopt.cli_options import Json, TimeLimit, Workers
+from dynaopt.cli_options import Json, Workers, finite_number
 from dynaopt.console import TitledTable, make_table, render
 from dynaopt.errors import InvalidInputError
 from dynaopt.prices import DEFAULT_TIME_LIMIT_S, prices
@@ -52,7 +52,9 @@ def prices_command(
     solver: Annotated[
         str, typer.Option("--solver", metavar="NAME", help="Who solves each window without and with a change.")
     ] = DEFAULT_SOLVER,
-    time_limit: TimeLimit = DEFAULT_TIME_LIMIT_S,
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", parser=finite_number, metavar="S", help="Seconds for each solve.")
+    ] = DEFAULT_TIME_LIMIT_S,
     workers: Workers = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the prices into a .csv or .parquet file too.")

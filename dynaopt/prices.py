@@ -25,7 +25,8 @@ from dynaopt.window_task import Task
 PRICE_COLUMNS = ("window_start", "kind", "model", "item", "step", "unit", "energy_wh", "lower_wh", "upper_wh")
 OBJECTIVE_COLUMNS = ("objective", "objective_lower", "objective_upper")
 REASON_COLUMNS = ("termination", "reason")
-DEFAULT_TIME_LIMIT_S = 2.0
+DEFAULT_TIME_LIMIT_S = 20.0
+"""Enough for `exact` to have HiGHS prove a window whose GPUs bind, which takes seconds; others take milliseconds."""
 _JOULES_PER_WH = 3600.0
 
 
