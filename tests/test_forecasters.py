@@ -70,6 +70,7 @@ def _wave(days: int, seed: int = 0) -> History:
 
 def test_structural_series_beats_the_last_value_on_a_daily_wave() -> None:
     """Tests that a day whose shape was seen three times is foretold with less than half the error of reacting."""
+    pytest.importorskip("statsmodels")
     history, ours, last = _wave(4), get_forecaster("statsmodels", _wave(4)), LastValue()
     errors = []
     for f in (ours, last):
@@ -80,6 +81,7 @@ def test_structural_series_beats_the_last_value_on_a_daily_wave() -> None:
 
 def test_structural_series_does_not_depend_on_earlier_calls() -> None:
     """Tests that a forecaster that followed all windows says what a fresh one says."""
+    pytest.importorskip("statsmodels")
     history = _wave(3)
     followed = get_forecaster("statsmodels", history)
     for n in range(90, 121):
@@ -101,6 +103,7 @@ def test_the_future_does_not_leak(name: str, totals: list[float], cut: int, othe
 
 def test_the_future_does_not_leak_into_the_structural_series() -> None:
     """Tests the same of the forecaster that is fitted, in the middle of its third day."""
+    pytest.importorskip("statsmodels")
     one = _wave(3)
     two = make_history([*one.rates_rps[:110, 0], *[500.0] * 34], window_s=1800.0)
     found = [totals_of(get_forecaster("statsmodels", h).forecast(h.until(110), 3)) for h in (one, two)]
