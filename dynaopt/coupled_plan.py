@@ -12,7 +12,7 @@ from dynaopt.answers import Answers, answers_of, window_numbers
 from dynaopt.coupled import CoupledAnswer, Progress, passes_kept, solve_coupled
 from dynaopt.coupled_shard import ROUNDING, Chosen, WindowFacts
 from dynaopt.coupled_shards import Shards
-from dynaopt.coupling import Coupling, IntArray, Links, initial_counts, start_up_windows
+from dynaopt.coupling import Coupling, IntArray, Links, initial_counts
 from dynaopt.objective import JOULES_PER_KWH, WindowPrices
 from dynaopt.problem import WindowDemand
 from dynaopt.profile import FloatArray
@@ -211,18 +211,12 @@ def _links(
     profiles = [task.profiles[model] for model in free]
     kinds = [(model, tp) for model, profile in zip(free, profiles, strict=True) for tp in profile.tps]
     cap_w = task.cluster.power_cap_w or np.inf
-    starts_w = [p.metadata.power.start_up_gpu_w for p in profiles]
     degrees = {name: p.tps for name, p in task.profiles.items()}
     initial = None if coupling.initial is None else initial_counts(coupling, degrees, kinds)
-    return Links(
+    return Links.between(
+        profiles,
         number=number,
-        models=tuple(free),
-        model_of=np.array([free.index(model) for model, _ in kinds], dtype=np.int64),
-        tp=np.array([tp for _, tp in kinds], dtype=np.int64),
         idle_w=facts[0].idle_w,
-        cold_j=np.array([w * p.metadata.start_up.cold_s for w, p in zip(starts_w, profiles, strict=True)]),
-        reshard_j=np.array([w * p.metadata.start_up.reshard_s for w, p in zip(starts_w, profiles, strict=True)]),
-        start_up_windows=np.array([start_up_windows(p, window_s) for p in profiles], dtype=np.int64),
         num_gpus=facts[0].num_gpus,
         # A cap binds what the mixes draw; the rest is the same in all schedules of a window.
         power_cap_w=cap_w - max(own.base_w for own in facts),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -200,6 +200,32 @@ class Links:
     min_up_windows: int
     max_starts: int | None
     initial: IntArray | None
+
+    @classmethod
+    def between(cls, profiles: Sequence[Profile], *, window_s: float, **others: Any) -> Links:
+        """Return links with what profiles say of kinds and starts.
+
+        Parameters
+        ----------
+        profiles
+            One for each model.
+        window_s
+            Length of a window, in seconds.
+        **others
+            The fields that no profile tells.
+        """
+        kinds = [(m, tp) for m, profile in enumerate(profiles) for tp in profile.tps]
+        powers_w = [p.metadata.power.start_up_gpu_w for p in profiles]
+        return cls(
+            models=tuple(p.model for p in profiles),
+            model_of=np.array([m for m, _ in kinds], dtype=np.int64),
+            tp=np.array([tp for _, tp in kinds], dtype=np.int64),
+            cold_j=np.array([w * p.metadata.start_up.cold_s for w, p in zip(powers_w, profiles, strict=True)]),
+            reshard_j=np.array([w * p.metadata.start_up.reshard_s for w, p in zip(powers_w, profiles, strict=True)]),
+            start_up_windows=np.array([start_up_windows(p, window_s) for p in profiles], dtype=np.int64),
+            window_s=window_s,
+            **others,
+        )
 
     @property
     def num_windows(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dynaopt.coupled import solve_coupled
 from dynaopt.coupled_windows import CoupledWindow, ready_window
-from dynaopt.coupling import Links, start_up_windows
+from dynaopt.coupling import Links
 from dynaopt.errors import InvalidInputError
 from dynaopt.fleet import Fleet, IntArray
 from dynaopt.price_search import Workspace
@@ -89,21 +89,14 @@ class LookAhead:
         return ready_window(problem, 0.0, [fleet.tps], self._room, GAP)
 
     def _links(self, ready: dict[int, CoupledWindow], running: IntArray) -> Links:
-        profile, windows = self._fleet.profile, list(ready.values())
-        window_s = windows[0].problem.demand.window_s
-        power_w, start_up = profile.metadata.power.start_up_gpu_w, profile.metadata.start_up
-        return Links(
+        first = next(iter(ready.values()))
+        return Links.between(
+            [self._fleet.profile],
             number=np.array(list(ready), dtype=np.int64),
-            models=(profile.model,),
-            model_of=np.zeros(self._fleet.tps.size, dtype=np.int64),
-            tp=self._fleet.tps,
-            idle_w=windows[0].models[0].idle_w(),
-            cold_j=np.array([power_w * start_up.cold_s]),
-            reshard_j=np.array([power_w * start_up.reshard_s]),
-            start_up_windows=np.array([start_up_windows(profile, window_s)]),
+            idle_w=first.models[0].idle_w(),
             num_gpus=self._fleet.cluster.num_gpus,
             power_cap_w=np.inf,
-            window_s=window_s,
+            window_s=first.problem.demand.window_s,
             weight=np.ones(len(ready)),
             gpu_price_w=np.zeros(len(ready)),
             min_up_windows=1,

@@ -76,6 +76,18 @@ class PoolInstances:
     cost_w: float
     usage: FloatArray
 
+    def priced(self, prices: FloatArray, power_weight: float) -> float:
+        """Return what they cost at prices, infinite where there are no such instances.
+
+        Parameters
+        ----------
+        prices
+            Of each limit, shape (limits,).
+        power_weight
+            How much power itself counts.
+        """
+        return np.inf if np.isinf(self.cost_w) else power_weight * self.cost_w + float(prices @ self.usage)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Relaxed:

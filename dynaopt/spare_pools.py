@@ -86,10 +86,7 @@ class SparePools:
         return self._known[p, load_rps]
 
     def _pool_cost(self, p: int, load_rps: float) -> float:
-        way = self._pool(p, load_rps)
-        if np.isinf(way.cost_w):
-            return np.inf
-        return self._weight * way.cost_w + float(self._prices @ way.usage)
+        return self._pool(p, load_rps).priced(self._prices, self._weight)
 
     def _cost_at(self, loads_rps: FloatArray) -> float:
         return sum(self._pool_cost(p, float(load)) for p, load in enumerate(loads_rps))

@@ -79,9 +79,7 @@ class TabledPools:
         return self._spare.covers(p, load_rps)
 
     def _cost_of(self, way: PoolInstances) -> float:
-        if np.isinf(way.cost_w):
-            return np.inf
-        return self._weight * way.cost_w + float(self._prices @ way.usage)
+        return way.priced(self._prices, self._weight)
 
     def _deepen(self, model: ModelPools, loads: FloatArray, max_nodes: int, gap: float) -> float:
         """Improve the loads of a model's pools in place; return what none cost less than."""

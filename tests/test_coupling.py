@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from test_link_rows import links
 
 import dynaopt
-from dynaopt.coupling import Coupling, initial_counts, initial_frame, start_up_windows
+from dynaopt.coupling import Coupling, Links, initial_counts, initial_frame, start_up_windows
 from dynaopt.errors import InvalidInputError
+
+FROM_PROFILES = {"models", "model_of", "tp", "cold_j", "reshard_j", "start_up_windows", "window_s"}
 
 
 @pytest.mark.parametrize(("min_up_s", "windows"), [(0, 1), (1, 1), (300, 1), (301, 2), (1800, 6)])
@@ -63,3 +67,17 @@ def test_refuses_instances_of_no_profile() -> None:
 def test_start_energy_by_hand() -> None:
     """Tests 4 TP2, 2 TP4 → 2 TP2, 4 TP4: 8 GPUs start, 4 were given up: 4 × 1 J + 4 × 100 J = 404 J."""
     assert links().start_energy_j(np.array([4, 2]), np.array([2, 4])) == 404.0
+
+
+def test_links_take_kinds_and_starts_from_profiles() -> None:
+    """Tests two models on the shipped profile's start: 110 W for 423 s is 46.5 kJ a cold GPU, in two windows."""
+    one = dynaopt.read_profile("llama2-70b-h100")
+    both = [one, dataclasses.replace(one, metadata=one.metadata.model_copy(update={"model": "other"}))]
+    others = {name: value for name, value in dataclasses.asdict(links()).items() if name not in FROM_PROFILES}
+    made = Links.between(both, window_s=300.0, **others)
+    assert made.models == (one.model, "other")
+    assert made.model_of.tolist() == [0] * len(one.tps) + [1] * len(one.tps)
+    assert made.tp.tolist() == [*one.tps, *one.tps]
+    assert made.cold_j == pytest.approx([110.0 * 423.0] * 2)
+    assert made.reshard_j == pytest.approx([110.0 * 2.2] * 2)
+    assert made.start_up_windows.tolist() == [2, 2]

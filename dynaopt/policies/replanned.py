@@ -156,7 +156,7 @@ class _FixedLoads:
     def search(self, max_nodes: int, gap: float) -> Relaxed:  # noqa: ARG002 - part of the protocol
         """Return the loads as they are."""
         ways = self._pools.instances(self._loads)
-        cost = sum(self._weight * way.cost_w + float(self._prices @ way.usage) for way in ways)
+        cost = sum(way.priced(self._prices, self._weight) for way in ways)
         return Relaxed(self._loads, cost, cost)
 
     def instances(self, loads_rps: FloatArray) -> list[PoolInstances]:
